@@ -1,0 +1,114 @@
+"""Everything that Offhook raises, and whose fault it is.
+
+OffhookError
+├── CallerError            the caller's: 4xx
+│   ├── InvalidRequest     400, or the status that says it better (413, 415, …)
+│   ├── Unauthorized       401
+│   ├── Forbidden          403
+│   └── NotFound           404
+├── ServerError            ours: 500
+│   ├── SettingsError      the operator's settings do not fit together
+│   └── MissingExtra       a part is used that is not installed
+└── UpstreamError          the upstream's: 502, 503 or 504
+
+Each carries what the Realtime API puts in its error object, so that a route or
+an `error` event can be made of any of them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class OffhookError(Exception):
+    """Root of the tree; `str()` is safe to show to the caller.
+
+    Attributes:
+        message: What went wrong and what to do about it.
+        code: A short word for programs, as in the Realtime API.
+        param: The path of the field at fault, if one is.
+        status: The HTTP status that says it.
+    """
+
+    type: ClassVar[str] = "server_error"
+    status: int = 500
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        status: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.param = param
+        if status is not None:
+            self.status = status
+
+    def body(self) -> dict[str, Any]:
+        """The JSON body of an HTTP answer, in OpenAI's shape."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "code": self.code,
+                "param": self.param,
+            }
+        }
+
+
+class CallerError(OffhookError):
+    """The caller has to change something."""
+
+    type = "invalid_request_error"
+    status = 400
+
+
+class InvalidRequest(CallerError):
+    """The request is not one that the Realtime API knows."""
+
+
+class Unauthorized(CallerError):
+    """No key, or one that is unknown, expired or spent."""
+
+    status = 401
+
+
+class Forbidden(CallerError):
+    """A known caller that may not do this, or not from here."""
+
+    status = 403
+
+
+class NotFound(CallerError):
+    """There is nothing under this name."""
+
+    status = 404
+
+
+class ServerError(OffhookError):
+    """Our own fault, or the operator's."""
+
+
+class SettingsError(ServerError):
+    """The settings do not fit together; the message names the one to change."""
+
+
+class MissingExtra(ServerError):
+    """A part that is not installed was asked for."""
+
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(
+            f"{module} is not installed. Run: pip install 'offhook[{extra}]'",
+            code="missing_extra",
+        )
+
+
+class UpstreamError(OffhookError):
+    """The upstream refused, failed, or did not answer in time."""
+
+    type = "upstream_error"
+    status = 502
