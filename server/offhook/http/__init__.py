@@ -1,0 +1,1 @@
+"""What our HTTP servers share: bodies with limits, failures in OpenAI's shape."""

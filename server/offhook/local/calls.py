@@ -1,0 +1,135 @@
+"""The calls of the local endpoint that came in over WebRTC."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from offhook.errors import NotFound
+from offhook.events import Event, new_id, serialise
+from offhook.local.connection import Connection
+from offhook.media.peer import Peer
+from offhook.protocol.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from offhook.protocol.session_config import Session
+    from offhook.speech.engines import Engines
+
+_log = logging.getLogger(__name__)
+
+
+class Call:
+    """One call: a peer in front of a connection.
+
+    Attributes:
+        call_id: `rtc_…`.
+    """
+
+    def __init__(self, session: Session, engines: Engines) -> None:
+        self.call_id = new_id("rtc")
+        self._peer = Peer(self, self._pull)
+        self._connection = Connection(
+            Endpoint(session, playout=True), engines, self._send
+        )
+
+    async def answer(self, offer: str) -> str:
+        """Return the SDP answer.
+
+        Raises:
+            InvalidRequest: `invalid_offer`; the call is closed then.
+        """
+        try:
+            return await self._peer.answer(offer)
+        except BaseException:
+            await self._peer.close()
+            raise
+
+    async def run(self) -> None:
+        """Hold the call until somebody hangs up."""
+        began = time.monotonic()
+        async with self._peer, self._connection:
+            await self._peer.run()
+        _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
+
+    async def hang_up(self) -> None:
+        """End the call; `run` returns."""
+        await self._peer.close()
+
+    def opened(self) -> None:
+        """Greet the caller on its data channel."""
+        self._connection.open()
+
+    def message(self, text: str | bytes) -> None:
+        """Take an event from the data channel."""
+        self._connection.receive(text)
+
+    def audio(self, pcm: bytes) -> None:
+        """Take the caller's voice."""
+        self._connection.hear(pcm)
+
+    def _pull(self, ms: int) -> bytes:
+        return self._connection.pull(ms)
+
+    def _send(self, event: Event) -> None:
+        self._peer.send(serialise(event))
+
+
+class Calls:
+    """All live calls, each in a task of one group.
+
+    Use as an async context manager; leaving hangs up on everybody.
+    """
+
+    def __init__(self) -> None:
+        self._live: dict[str, Call] = {}
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Calls:
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        for call in list(self._live.values()):
+            await call.hang_up()
+        await self._tasks.__aexit__(None, None, None)
+
+    async def answer(
+        self, offer: str, session: Session, engines: Engines
+    ) -> tuple[str, str]:
+        """Start a call and return its id and the SDP answer.
+
+        Raises:
+            InvalidRequest: `invalid_offer`.
+        """
+        call = Call(session, engines)
+        sdp = await call.answer(offer)
+        self._live[call.call_id] = call
+        self._tasks.create_task(self._run(call))
+        return call.call_id, sdp
+
+    async def hang_up(self, call_id: str) -> None:
+        """End a call.
+
+        Raises:
+            NotFound: There is none, or not any more.
+        """
+        call = self._live.pop(call_id, None)
+        if call is None:
+            raise NotFound(
+                "No session found for the provided call_id", code="call_id_not_found"
+            )
+        await call.hang_up()
+
+    async def _run(self, call: Call) -> None:
+        _log.info("call %s began", call.call_id)
+        try:
+            await call.run()
+        except Exception:
+            # One call's failure must not end the others in the group.
+            _log.exception("call %s failed", call.call_id)
+        finally:
+            with contextlib.suppress(KeyError):
+                del self._live[call.call_id]

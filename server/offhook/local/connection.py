@@ -1,0 +1,174 @@
+"""Drives one `protocol.endpoint` with the engines: its effects become work."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from offhook.errors import InvalidRequest, OffhookError
+from offhook.events import Event, parse
+from offhook.protocol.effects import Abandon, Effect, Generate, Listen, Recognise, Send
+from offhook.speech.responder import Prompt, Turn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from offhook.protocol.endpoint import Endpoint
+    from offhook.speech.engines import Engines
+
+_log = logging.getLogger(__name__)
+
+# Audio waiting for the ear. A real-time caller never gets there; one that pours in a
+# file faster than it can be heard waits for `room`, and who does not wait is unheard.
+_BACKLOG_BYTES = 4 * 2**20
+
+
+class Connection:
+    """One live session: transport in front, engines behind.
+
+    Use as an async context manager; leaving stops all of its work. All methods belong
+    to the event loop and return at once.
+
+    Args:
+        endpoint: The state machine.
+        engines: Hear, think and speak.
+        send: Puts one event on the wire; must not block.
+    """
+
+    def __init__(
+        self, endpoint: Endpoint, engines: Engines, send: Callable[[Event], None]
+    ) -> None:
+        self._endpoint = endpoint
+        self._engines = engines
+        self._send = send
+        self._chunks: asyncio.Queue[bytes] = asyncio.Queue()  # bounded by _backlog
+        self._backlog = 0
+        self._room = asyncio.Event()
+        self._room.set()
+        self._work = asyncio.TaskGroup()
+        self._answers: dict[str, asyncio.Task[None]] = {}
+        self._ear: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Connection:
+        await self._work.__aenter__()
+        self._ear = self._work.create_task(self._listen())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for task in (self._ear, *self._answers.values()):
+            if task:
+                task.cancel()
+        await self._work.__aexit__(kind, error, trace)
+
+    def open(self) -> None:
+        """Greet the client."""
+        self._endpoint.open()
+        self._flush()
+
+    def receive(self, text: str | bytes) -> None:
+        """Take one message of the client's."""
+        try:
+            self._endpoint.receive(parse(text))
+        except InvalidRequest as error:
+            self._endpoint.refuse(error)
+        self._flush()
+
+    async def room(self) -> None:
+        """Return when the ear has caught up; await it between messages."""
+        await self._room.wait()
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the caller's audio: 24 kHz PCM."""
+        self._endpoint.hear(pcm)
+        self._flush()
+
+    def pull(self, ms: int) -> bytes:
+        """Take the next `ms` of audio to play."""
+        pcm = self._endpoint.pull(ms)
+        self._flush()
+        return pcm
+
+    def _flush(self) -> None:
+        for effect in self._endpoint.drain():
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Send(event):
+                self._send(event)
+            case Listen(pcm):
+                self._queue(pcm)
+            case Recognise():
+                self._work.create_task(self._recognise(effect))
+            case Generate():
+                task = self._work.create_task(self._generate(effect))
+                self._answers[effect.response_id] = task
+            case Abandon(response_id):
+                if task_ := self._answers.pop(response_id, None):
+                    task_.cancel()
+
+    def _queue(self, pcm: bytes) -> None:
+        if self._backlog < 2 * _BACKLOG_BYTES:
+            self._chunks.put_nowait(pcm)
+            self._backlog += len(pcm)
+        if self._backlog > _BACKLOG_BYTES:
+            self._room.clear()
+
+    async def _listen(self) -> None:
+        with contextlib.closing(self._engines.listener()) as listener:
+            while True:
+                pcm = await self._chunks.get()
+                self._backlog -= len(pcm)
+                if self._backlog <= _BACKLOG_BYTES:
+                    self._room.set()
+                activity = await listener.feed(pcm)
+                self._endpoint.notice((a.at_ms, a.probability) for a in activity)
+                self._flush()
+
+    async def _recognise(self, turn: Recognise) -> None:
+        try:
+            text = await self._engines.recognise(turn.pcm)
+            self._endpoint.heard(turn.item_id, text, len(turn.pcm) / 48000)
+        except Exception:
+            _log.exception("the recogniser failed")
+            self._endpoint.unheard(turn.item_id, "The speech could not be recognised.")
+        self._flush()
+
+    async def _generate(self, request: Generate) -> None:
+        answer = request.response_id
+        try:
+            await self._speak(request)
+            self._endpoint.finish(answer)
+        except OffhookError as error:
+            _log.warning("no answer: %s", error)
+            self._endpoint.fail(answer, error.code or "server_error")
+        except Exception:
+            _log.exception("the answer failed")
+            self._endpoint.fail(answer, "server_error")
+        self._answers.pop(answer, None)
+        self._flush()
+
+    async def _speak(self, request: Generate) -> None:
+        turns = tuple(Turn(role, text) for role, text in request.turns)  # type: ignore[arg-type]
+        prompt = Prompt(request.instructions, turns)
+        space = ""
+        async for sentence in self._engines.reply(prompt):
+            self._endpoint.say(request.response_id, space + sentence)
+            space = " "
+            self._flush()
+            if request.modality == "audio":
+                await self._voice(request, sentence)
+
+    async def _voice(self, request: Generate, sentence: str) -> None:
+        voice, speed = request.voice, request.speed
+        async for pcm in self._engines.synthesise(sentence, voice, speed):
+            self._endpoint.sound(request.response_id, pcm)
+            self._flush()

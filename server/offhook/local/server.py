@@ -1,0 +1,92 @@
+"""Runs the local endpoint: alone, or inside another program."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import socket
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from offhook.errors import ServerError
+from offhook.local.app import create_app
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from offhook.settings import LocalSettings
+
+_log = logging.getLogger(__name__)
+
+# 15 MiB of audio are 20 MiB of base64, and uvicorn's own limit is 16 MiB.
+_FRAME_BYTES = 24 * 2**20
+
+
+class _Guest(uvicorn.Server):
+    """A server inside somebody else's program, whose signals are not ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: LocalSettings) -> AsyncIterator[str]:
+    """Serve the local endpoint; yields its base URL once the socket listens.
+
+    The models load in the background; offers wait for them.
+
+    Raises:
+        ServerError: The port is taken.
+    """
+    try:
+        listener = socket.create_server((settings.host, settings.port))
+    except OSError as error:
+        raise ServerError(
+            f"The local endpoint cannot listen on {settings.host}:{settings.port}: "
+            f"{error.strerror}. Choose another port with --port or OFFHOOK_LOCAL_PORT.",
+            code="port_taken",
+        ) from None
+    server = _Guest(_config(settings))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    host, port = listener.getsockname()[:2]
+    try:
+        yield f"http://{host}:{port}/v1"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+def run(settings: LocalSettings) -> None:
+    """Serve the local endpoint until interrupted.
+
+    Raises:
+        ServerError: The port is taken.
+    """
+    asyncio.run(_run(settings))
+
+
+async def _run(settings: LocalSettings) -> None:
+    stop = asyncio.Event()
+    async with serving(settings) as url:
+        _log.info("the local endpoint listens on %s", url)
+        await stop.wait()
+
+
+def _config(settings: LocalSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="on",
+        ws="websockets-sansio",
+        ws_max_size=_FRAME_BYTES,
+        # Compression costs more than it saves on base64 audio, and invites bombs.
+        ws_per_message_deflate=False,
+        timeout_graceful_shutdown=2,
+    )

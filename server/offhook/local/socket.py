@@ -1,0 +1,129 @@
+"""`WS /v1/realtime?model=`: a session whose audio travels in events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from offhook.errors import InvalidRequest, NotFound, OffhookError
+from offhook.events import Event, new_id, serialise
+from offhook.local.connection import Connection
+from offhook.local.keys import Keys, bearer
+from offhook.protocol.endpoint import Endpoint
+from offhook.protocol.session_config import Session, effective
+
+if TYPE_CHECKING:
+    from offhook.local.models import Models
+
+_log = logging.getLogger(__name__)
+
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_BETA_PROTOCOL = "openai-beta.realtime-v1"
+# Events that wait for a client that does not read; then it is hung up on.
+_UNREAD = 10_000
+
+
+async def serve_socket(
+    websocket: WebSocket, keys: Keys, models: Models, seconds: int
+) -> None:
+    """Serve one WebSocket until either side closes it."""
+    offered = websocket.scope.get("subprotocols", [])
+    try:
+        session = _admit(websocket, offered, keys, seconds)
+        engines = await models.loaded()
+    except OffhookError as error:
+        # Refused before the upgrade, so that clients see the status.
+        denial = JSONResponse(error.body(), status_code=error.status)
+        await websocket.send_denial_response(denial)
+        return
+    # Select `realtime` if it was offered and nothing otherwise: browsers abort on the
+    # one mistake, Python's websockets on the other.
+    await websocket.accept("realtime" if "realtime" in offered else None)
+    if _is_beta(websocket, offered):
+        await _refuse_beta(websocket)
+        return
+    outgoing: asyncio.Queue[Event] = asyncio.Queue(_UNREAD)
+    connection = Connection(
+        Endpoint(session, playout=False), engines, outgoing.put_nowait
+    )
+    writer = asyncio.create_task(_write(websocket, outgoing))
+    try:
+        async with connection:
+            connection.open()
+            await _read(websocket, connection)
+    except asyncio.QueueFull:
+        _log.warning("a client left %d events unread: closing", _UNREAD)
+        await websocket.close(1008, "Too many unread events.")
+    finally:
+        writer.cancel()
+        await asyncio.wait([writer])
+
+
+def _admit(
+    websocket: WebSocket, offered: list[str], keys: Keys, seconds: int
+) -> Session:
+    named = [p for p in offered if p.startswith(_KEY_PROTOCOL)]
+    key = named[0].removeprefix(_KEY_PROTOCOL) if named else bearer(websocket.headers)
+    now = time.time()
+    minted = keys.check(key, now)
+    query = websocket.query_params
+    if "call_id" in query:
+        raise NotFound(
+            "No session found for the provided call_id",
+            code="call_id_not_found",
+            param="",
+        )
+    model = query.get("model")
+    if not model and minted is None:
+        raise InvalidRequest(
+            "You must provide a model parameter.", code="missing_model", param="model"
+        )
+    expires_at = int(now) + seconds
+    if minted is not None:
+        return {**minted, "id": new_id("sess"), "expires_at": expires_at}
+    return effective(new_id("sess"), expires_at=expires_at, model=model)
+
+
+def _is_beta(websocket: WebSocket, offered: list[str]) -> bool:
+    return "openai-beta" in websocket.headers or _BETA_PROTOCOL in offered
+
+
+async def _refuse_beta(websocket: WebSocket) -> None:
+    error = {
+        "type": "invalid_request_error",
+        "code": "beta_api_shape_disabled",
+        "message": "The Realtime Beta API is no longer supported. Please use "
+        "/v1/realtime for the GA API.",
+        "param": None,
+        "event_id": None,
+    }
+    event = {"type": "error", "event_id": new_id("event"), "error": error}
+    await websocket.send_text(serialise(event))
+    await websocket.close(4000, "beta_api_shape_disabled")
+
+
+async def _read(websocket: WebSocket, connection: Connection) -> None:
+    try:
+        while True:
+            message = await websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            connection.receive(text if text is not None else message["bytes"])
+            await connection.room()
+    except WebSocketDisconnect:
+        return
+
+
+async def _write(websocket: WebSocket, outgoing: asyncio.Queue[Event]) -> None:
+    try:
+        while True:
+            await websocket.send_text(serialise(await outgoing.get()))
+    except (WebSocketDisconnect, RuntimeError):
+        # The client has gone; `_read` sees it too and ends the session.
+        return

@@ -1,0 +1,1 @@
+"""Media: the only home of aiortc and av."""

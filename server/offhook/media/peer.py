@@ -1,0 +1,179 @@
+"""One answering peer connection: Opus both ways, and a data channel for events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InvalidAccessError, InvalidStateError
+
+from offhook.errors import InvalidRequest
+from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.media.tracks import PulledTrack, pcm_of
+from offhook.protocol import sdp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+_log = logging.getLogger(__name__)
+
+# aioice itself never gives up on an offer without end-of-candidates.
+_CONNECT_SECONDS = 15.0
+
+
+class Listener(Protocol):
+    """What a peer reports; every method is called on the event loop."""
+
+    def opened(self) -> None:
+        """The data channel can carry events now."""
+
+    def message(self, text: str | bytes) -> None:
+        """The caller sent an event."""
+
+    def audio(self, pcm: bytes) -> None:
+        """The caller sent 24 kHz PCM."""
+
+
+class Peer:
+    """A peer connection that answers one offer.
+
+    Use as `async with Peer(...) as peer`; leaving closes the connection. `closed`
+    completes when the other side is gone.
+
+    Args:
+        listener: Hears what arrives.
+        pull: The audio to send; see `PulledTrack`.
+    """
+
+    def __init__(self, listener: Listener, pull: Callable[[int], bytes]) -> None:
+        offer_loopback_when_alone()
+        self._listener = listener
+        # No STUN server by default: a dead one costs five seconds per call.
+        self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._track = PulledTrack(pull)
+        self._channel: RTCDataChannel | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._connected = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._connection.on("track", self._on_track)
+        self._connection.on("datachannel", self._on_channel)
+        self._connection.on("connectionstatechange", self._on_state)
+
+    async def __aenter__(self) -> Peer:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def answer(self, offer: str) -> str:
+        """Take the offer and return the answer, our candidates included.
+
+        Raises:
+            InvalidRequest: `invalid_offer`.
+        """
+        # Not one candidate of the caller's is used: its checks reach us and prove
+        # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
+        usable = sdp.without_candidates(offer)
+        try:
+            await self._connection.setRemoteDescription(
+                RTCSessionDescription(usable, "offer")
+            )
+            self._send_audio()
+            await self._connection.setLocalDescription(
+                await self._connection.createAnswer()
+            )
+        except (
+            ValueError,
+            AssertionError,
+            KeyError,
+            IndexError,
+            AttributeError,
+            InvalidAccessError,
+            InvalidStateError,
+        ) as error:
+            # aiortc checks what it parses with assertions and bare exceptions.
+            _log.info("offer refused: %s", type(error).__name__)
+            raise InvalidRequest(
+                "Invalid SDP offer. Please try again with a WHIP-compliant offer.",
+                code="invalid_offer",
+            ) from None
+        return self._connection.localDescription.sdp
+
+    async def run(self) -> None:
+        """Return when the call is over, or was never connected in time."""
+        try:
+            async with asyncio.timeout(_CONNECT_SECONDS):
+                await self._connected.wait()
+        except TimeoutError:
+            _log.info("the caller did not connect within %.0f s", _CONNECT_SECONDS)
+            return
+        await self._closed.wait()
+
+    def send(self, text: str) -> None:
+        """Send one event; without an open channel it is dropped."""
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        try:
+            channel.send(text)
+        except (ValueError, InvalidStateError, ConnectionError) as error:
+            # Larger than the other side takes, or it is just closing.
+            _log.warning("event of %d bytes not sent: %s", len(text), error)
+
+    async def close(self) -> None:
+        """Close the connection; safe to call twice."""
+        self._closed.set()
+        self._connected.set()
+        await self._connection.close()
+        if self._reader:
+            await self._reader
+
+    def _send_audio(self) -> None:
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind == "audio":
+                transceiver.sender.replaceTrack(self._track)
+                transceiver.direction = "sendrecv"
+                return
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if track.kind != "audio" or self._reader:
+            return
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.receiver.track is track:
+                listen_eagerly(transceiver.receiver)
+        self._reader = asyncio.create_task(self._read(track))
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        async for pcm in pcm_of(track):
+            self._listener.audio(pcm)
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        # Any label will do, the first channel wins: Azure's guide names it otherwise.
+        if self._channel:
+            return
+        self._channel = channel
+        channel.on("message", self._listener.message)
+        channel.on("close", self._closed.set)
+        self._listener.opened()
+
+    def _on_state(self) -> None:
+        state = self._connection.connectionState
+        if state == "connected":
+            self._connected.set()
+        elif state in ("failed", "closed"):
+            self._connected.set()
+            self._closed.set()

@@ -1,0 +1,81 @@
+"""Audio between PCM and tracks: one pulled at real time, one read to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame
+
+from offhook.audio import Resampler, silence
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+FRAME_MS = 20
+_RATE = 48000
+_SAMPLES = _RATE * FRAME_MS // 1000
+_TIME_BASE = fractions.Fraction(1, _RATE)
+# A loop that was held up catches up at most this much; the rest was silence anyway.
+_LATEST_S = 0.2
+
+
+class PulledTrack(MediaStreamTrack):
+    """A track that asks for the next 20 ms every 20 ms.
+
+    Args:
+        pull: Returns that many milliseconds of 24 kHz PCM, or less; the rest is
+            silence. Called on the event loop, must not block.
+    """
+
+    kind = "audio"
+
+    def __init__(self, pull: Callable[[int], bytes]) -> None:
+        super().__init__()
+        self._pull = pull
+        self._resampler = Resampler(24000, _RATE)
+        self._pts = 0
+        self._due: float | None = None
+
+    async def recv(self) -> AudioFrame:
+        """Return the next frame when it is due."""
+        if self.readyState != "live":
+            raise MediaStreamError
+        now = time.monotonic()
+        if self._due is None or now - self._due > _LATEST_S:
+            self._due = now
+        await asyncio.sleep(self._due - now)
+        self._due += FRAME_MS / 1000
+        pcm = self._pull(FRAME_MS)
+        pcm += silence(FRAME_MS, 24000)[len(pcm) :]
+        return self._frame(self._resampler.feed(pcm))
+
+    def _frame(self, pcm: bytes) -> AudioFrame:
+        # The resampler's first chunk is 1.2 ms short: the filter is filling.
+        pcm = pcm.rjust(_SAMPLES * 2, b"\0")[-_SAMPLES * 2 :]
+        samples = np.frombuffer(pcm, "<i2").reshape(1, -1)
+        frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+        frame.sample_rate = _RATE
+        frame.time_base = _TIME_BASE
+        frame.pts = self._pts
+        self._pts += _SAMPLES
+        return frame
+
+
+async def pcm_of(track: MediaStreamTrack) -> AsyncIterator[bytes]:
+    """Read a remote audio track as 24 kHz PCM until it ends."""
+    resampler = Resampler(_RATE, 24000)
+    while True:
+        try:
+            frame = await track.recv()
+        except MediaStreamError:
+            return
+        if isinstance(frame, AudioFrame):
+            # aiortc decodes Opus to interleaved stereo; a microphone has both alike.
+            left = frame.to_ndarray().reshape(-1, 2)[:, 0]
+            yield resampler.feed(left.astype("<i2").tobytes())

@@ -1,0 +1,84 @@
+"""What the endpoint's state machine asks its shell to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from offhook.events import Event, new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Send:
+    """Put this server event on the wire."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Look for voice in the caller's next 24 kHz PCM; answer with `notice`."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True)
+class Recognise:
+    """Write down this turn; answer with `heard` or `unheard`."""
+
+    item_id: str
+    pcm: bytes
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Make this answer; report with `say`, `sound`, `finish` or `fail`.
+
+    Attributes:
+        response_id: What the reports have to name.
+        turns: (role, text) of the conversation so far.
+        modality: Whether the words are also to be spoken.
+    """
+
+    response_id: str
+    instructions: str
+    turns: tuple[tuple[str, str], ...]
+    modality: Literal["text", "audio"]
+    voice: str
+    speed: float
+
+
+@dataclass(frozen=True)
+class Abandon:
+    """Stop making this answer; nobody wants it any more."""
+
+    response_id: str
+
+
+Effect = Send | Listen | Recognise | Generate | Abandon
+
+
+class Outbox:
+    """Effects in the order in which they must happen."""
+
+    def __init__(self, make_id: Callable[[str], str] = new_id) -> None:
+        self.make_id = make_id
+        self._effects: list[Effect] = []
+
+    def emit(self, event: Event) -> None:
+        """Send a server event under an id of its own."""
+        kind = event.pop("type")
+        stamped = {"type": kind, "event_id": self.make_id("event"), **event}
+        self._effects.append(Send(stamped))
+
+    def request(self, effect: Effect) -> None:
+        """Ask for anything else."""
+        self._effects.append(effect)
+
+    def drain(self) -> list[Effect]:
+        """Return what has gathered, and forget it."""
+        effects, self._effects = self._effects, []
+        return effects

@@ -1,0 +1,212 @@
+"""Server side of a Realtime session: the local endpoint's heart.
+
+Sans-IO: client events, audio, voice activity and the parts of an answer go in;
+effects come out of `drain`. Nothing here waits, and nothing reads a clock.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any
+
+from offhook.errors import InvalidRequest, OffhookError
+from offhook.events import Event, new_id
+from offhook.protocol.answering import Answering
+from offhook.protocol.client_events import checked
+from offhook.protocol.conversation import Conversation
+from offhook.protocol.effects import Effect, Outbox
+from offhook.protocol.hearing import Hearing
+from offhook.protocol.items import Item, parsed
+from offhook.protocol.playout import Playout
+from offhook.protocol.session_config import Session, merged
+from offhook.protocol.turns import SpeechStarted, SpeechStopped
+from offhook.protocol.wire_audio import WireAudio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class Endpoint:
+    """One session.
+
+    Args:
+        session: Effective, as `session_config.effective` makes it.
+        playout: Whether we own the playing of the audio (WebRTC). Then answers wait
+            for `pull`; otherwise they go out as `response.output_audio.delta`.
+        make_id: Makes ids; a test may pass one that counts.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        playout: bool,
+        make_id: Callable[[str], str] = new_id,
+    ) -> None:
+        self.session = session
+        self._webrtc = playout
+        self._outbox = Outbox(make_id)
+        self._conversation = Conversation(make_id("conv"))
+        self._hearing = Hearing(self._outbox, self._conversation)
+        self._answering = Answering(
+            self._outbox, self._conversation, Playout() if playout else None
+        )
+        self._configure()
+        self._handlers: dict[str, Callable[[Any], None]] = {
+            "session.update": self._session_update,
+            "input_audio_buffer.append": self._append,
+            "input_audio_buffer.commit": self._commit,
+            "input_audio_buffer.clear": lambda _: self._hearing.clear(),
+            "output_audio_buffer.clear": lambda _: self._answering.clear_playout(),
+            "conversation.item.create": self._item_create,
+            "conversation.item.retrieve": self._item_retrieve,
+            "conversation.item.truncate": self._item_truncate,
+            "conversation.item.delete": self._item_delete,
+            "response.create": self._response_create,
+            "response.cancel": self._response_cancel,
+        }
+
+    def open(self) -> None:
+        """Greet a primary connection with `session.created`."""
+        self._outbox.emit({"type": "session.created", "session": self.session})
+
+    def drain(self) -> list[Effect]:
+        """Return what is to be done now, in order."""
+        return self._outbox.drain()
+
+    def receive(self, event: Event) -> None:
+        """Take a client event; what is wrong with it becomes an `error` event."""
+        try:
+            self._handlers_for(event)(checked(event))
+        except OffhookError as error:
+            self.refuse(error, event.get("event_id"))
+
+    def refuse(self, error: OffhookError, event_id: Any = None) -> None:
+        """Tell the client what is wrong; the session goes on."""
+        body = error.body()["error"]
+        # The SDKs release a refused response.create by the echoed id.
+        body["event_id"] = event_id if isinstance(event_id, str) else None
+        self._outbox.emit({"type": "error", "error": body})
+
+    def hear(self, pcm: bytes) -> None:
+        """Take the caller's audio: 24 kHz PCM."""
+        self._hearing.append(pcm)
+
+    def notice(self, activity: Iterable[tuple[int, float]]) -> None:
+        """Take (end of frame in ms, probability of speech) of the caller's audio."""
+        for at_ms, probability in activity:
+            turn = self._hearing.notice(at_ms, probability)
+            detection = self.session["audio"]["input"]["turn_detection"]
+            if isinstance(turn, SpeechStarted) and detection["interrupt_response"]:
+                self._answering.interrupt()
+            elif (
+                isinstance(turn, SpeechStopped)
+                and detection["create_response"]
+                and self._answering.active is None
+            ):
+                self._answering.create(self.session, {})
+        self._proceed()
+
+    def heard(self, item_id: str, text: str, seconds: float) -> None:
+        """Take the words of a turn, as `Recognise` asked."""
+        self._hearing.heard(item_id, text, seconds)
+        self._proceed()
+
+    def unheard(self, item_id: str, message: str) -> None:
+        """Take note that a turn could not be written down."""
+        self._hearing.unheard(item_id, message)
+        self._proceed()
+
+    def say(self, response_id: str, delta: str) -> None:
+        """Take words of an answer, as `Generate` asked."""
+        self._answering.say(response_id, delta)
+
+    def sound(self, response_id: str, pcm: bytes) -> None:
+        """Take speech of an answer: 24 kHz PCM."""
+        encoded = b"" if self._webrtc else self._wire_out.encode(pcm)
+        self._answering.sound(response_id, pcm, encoded)
+
+    def finish(self, response_id: str) -> None:
+        """Take note that an answer is complete."""
+        self._answering.finish(response_id, self._hearing.heard_ms)
+
+    def fail(self, response_id: str, code: str) -> None:
+        """Take note that an answer could not be made."""
+        self._answering.fail(response_id, code)
+
+    def pull(self, ms: int) -> bytes:
+        """Take the next `ms` to play; short or empty when there is less."""
+        return self._answering.pull(ms)
+
+    def _handlers_for(self, event: Event) -> Callable[[Any], None]:
+        # An unknown type is refused by `checked`, with the list of known ones.
+        return self._handlers.get(event["type"], lambda _: None)
+
+    def _configure(self) -> None:
+        audio = self.session["audio"]
+        self._wire_in = WireAudio(audio["input"]["format"])
+        self._wire_out = WireAudio(audio["output"]["format"])
+        self._hearing.configure(audio["input"])
+
+    def _proceed(self) -> None:
+        if not self._hearing.pending:
+            self._answering.proceed()
+
+    def _session_update(self, event: Any) -> None:
+        before = self.session["audio"]
+        spoken = self._conversation.spoken
+        self.session = merged(self.session, event.session, spoken=spoken)
+        if self.session["audio"] != before:
+            self._configure()
+        self._outbox.emit({"type": "session.updated", "session": self.session})
+
+    def _append(self, event: Any) -> None:
+        try:
+            data = base64.b64decode(event.audio, validate=True)
+            self.hear(self._wire_in.decode(data))
+        except (binascii.Error, ValueError):
+            raise InvalidRequest(
+                "Invalid 'audio'. Expected base64-encoded audio bytes in the "
+                "session's input format.",
+                code="invalid_value",
+                param="audio",
+            ) from None
+
+    def _commit(self, _: Any) -> None:
+        self._hearing.commit()
+
+    def _item_create(self, event: Any) -> None:
+        item = parsed(event.item, self._outbox.make_id("item"))
+        previous = self._conversation.add(item, event.previous_item_id)
+        for moment in ("added", "done"):
+            self._outbox.emit(
+                {
+                    "type": f"conversation.item.{moment}",
+                    "previous_item_id": previous,
+                    "item": item,
+                }
+            )
+
+    def _item_retrieve(self, event: Any) -> None:
+        # A data channel carries 256 KiB at most: about four seconds of audio.
+        item: Item = self._conversation.retrieved(
+            event.item_id, with_audio=not self._webrtc
+        )
+        self._outbox.emit({"type": "conversation.item.retrieved", "item": item})
+
+    def _item_truncate(self, event: Any) -> None:
+        self._answering.truncate(event.item_id, event.content_index, event.audio_end_ms)
+
+    def _item_delete(self, event: Any) -> None:
+        self._conversation.delete(event.item_id)
+        deleted = {"type": "conversation.item.deleted", "item_id": event.item_id}
+        self._outbox.emit(deleted)
+
+    def _response_create(self, event: Any) -> None:
+        params = event.response.model_dump(exclude_unset=True) if event.response else {}
+        self._answering.create(self.session, params)
+        self._proceed()
+
+    def _response_cancel(self, event: Any) -> None:
+        self._answering.cancel(event.response_id, "client_cancelled")

@@ -1,0 +1,93 @@
+"""Looks at an SDP offer before anything expensive or paid for does.
+
+Bounded and pure: each line is looked at once, and the bytes are never changed.
+A full parser may take 180 ms for an offer of 200 m-lines and accepts offers
+without a fingerprint; this one refuses both.
+"""
+
+from __future__ import annotations
+
+import re
+
+from offhook.errors import InvalidRequest
+
+MAX_BYTES = 16 * 1024
+MAX_LINE = 4 * 1024
+MAX_MEDIA = 3  # audio, the data channel, and a camera
+
+# No control characters, and none of Unicode's line ends: a later parser that splits
+# at those would see lines that were not counted here.
+_LINE = re.compile(r"[a-z]=[^\x00-\x08\x0a-\x1f\x7f\x85\u2028\u2029]*")
+_MEDIA = re.compile(r"m=(audio|video|application) \d{1,5}(/\d{1,5})? \S+ \S.*")
+_NEEDED = {
+    # RFC 8839 §5.4: 4 to 256 ice-chars, and 22 to 256 for the password.
+    "ice-ufrag": re.compile(r"[A-Za-z0-9+/]{4,256}"),
+    "ice-pwd": re.compile(r"[A-Za-z0-9+/]{22,256}"),
+    # RFC 8122 §5; further hashes may follow, but WebRTC needs SHA-256.
+    "fingerprint": re.compile(r"(?i:sha-256) [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}"),
+}
+_CANDIDATES = ("a=candidate:", "a=end-of-candidates")
+
+
+def check_offer(offer: bytes) -> str:
+    """Check that this may be an offer of one audio call, and return its text.
+
+    Raises:
+        InvalidRequest: It is not; the message says what is wrong.
+    """
+    if not offer.strip():
+        raise _invalid("it is empty")
+    if len(offer) > MAX_BYTES:
+        raise _invalid(f"it is larger than {MAX_BYTES // 1024} KiB")
+    try:
+        text = offer.decode()
+    except UnicodeDecodeError:
+        raise _invalid("it is not UTF-8 text") from None
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    if lines[0] != "v=0":
+        raise _invalid("it does not start with v=0")
+    if lines.pop():
+        raise _invalid("its last line has no end: send the SDP as it is, unstripped")
+    _check_lines(lines)
+    _check_media([line for line in lines if line.startswith("m=")])
+    _check_attributes(lines)
+    return text
+
+
+def without_candidates(sdp: str) -> str:
+    """Drop the candidates; every other line stays as it is, line ends included."""
+    lines = sdp.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(_CANDIDATES))
+
+
+def _check_lines(lines: list[str]) -> None:
+    for number, line in enumerate(lines, 1):
+        if len(line) > MAX_LINE:
+            raise _invalid(f"line {number} is longer than {MAX_LINE} characters")
+        if not _LINE.fullmatch(line):
+            raise _invalid(f"line {number} is not of the form x=…")
+
+
+def _check_media(media: list[str]) -> None:
+    if len(media) > MAX_MEDIA:
+        raise _invalid(f"it has more than {MAX_MEDIA} m-lines")
+    if not all(_MEDIA.fullmatch(line) for line in media):
+        raise _invalid("an m-line is malformed")
+    if not any(line.startswith("m=audio ") for line in media):
+        raise _invalid("it has no audio m-line")
+
+
+def _check_attributes(lines: list[str]) -> None:
+    for name, value in _NEEDED.items():
+        prefix = f"a={name}:"
+        given = [line[len(prefix) :] for line in lines if line.startswith(prefix)]
+        if not given:
+            raise _invalid(f"it has no a={name}")
+        # Of several fingerprints one has to be SHA-256; the others may differ.
+        enough = any if name == "fingerprint" else all
+        if not enough(value.fullmatch(text) for text in given):
+            raise _invalid(f"its a={name} is malformed")
+
+
+def _invalid(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid SDP offer: {reason}.", code="invalid_offer")

@@ -1,0 +1,64 @@
+"""Server VAD: voice activity in, the caller's turns out, on the audio's own clock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# One loud frame may be a click; two in a row (64 ms with Silero) are speech.
+_ONSET_FRAMES = 2
+# Speech that fades counts as speech a little longer than speech that begins
+# (Silero's own recommendation is 0.15 below the threshold).
+_HYSTERESIS = 0.15
+
+
+@dataclass(frozen=True)
+class SpeechStarted:
+    """The caller began to speak at this time of the call's audio."""
+
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class SpeechStopped:
+    """The caller has been silent long enough; silence included."""
+
+    at_ms: int
+
+
+Turn = SpeechStarted | SpeechStopped
+
+
+class TurnDetector:
+    """Turns voice activity into turns.
+
+    Attributes:
+        speaking: Whether a turn is open.
+    """
+
+    def __init__(self, *, threshold: float, silence_ms: int) -> None:
+        self.speaking = False
+        self._threshold = threshold
+        self._silence_ms = silence_ms
+        self._voiced: list[int] = []
+        self._last_voice_ms = 0
+        self._last_ms = 0
+
+    def hear(self, at_ms: int, probability: float) -> Turn | None:
+        """Take the activity of the frame that ends at `at_ms`."""
+        began_ms, self._last_ms = self._last_ms, at_ms
+        if self.speaking:
+            if probability >= self._threshold - _HYSTERESIS:
+                self._last_voice_ms = at_ms
+            elif at_ms - self._last_voice_ms >= self._silence_ms:
+                self.speaking = False
+                return SpeechStopped(at_ms)
+            return None
+        self._voiced = (
+            [*self._voiced, began_ms] if probability >= self._threshold else []
+        )
+        if len(self._voiced) < _ONSET_FRAMES:
+            return None
+        self.speaking = True
+        self._last_voice_ms = at_ms
+        onset, self._voiced = self._voiced[0], []
+        return SpeechStarted(onset)
