@@ -1,3 +1,71 @@
-"""Offhook puts a realtime voice agent on any web site."""
+"""Offhook puts a realtime voice agent on any web site.
+
+The names are loaded when they are used, so that importing this package needs neither
+the web framework nor the media libraries.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from offhook.errors import (
+        CallerError,
+        Forbidden,
+        InvalidRequest,
+        MissingExtra,
+        NotFound,
+        OffhookError,
+        ServerError,
+        SettingsError,
+        Unauthorized,
+        UpstreamError,
+    )
+    from offhook.relay.app import create_app
+    from offhook.settings import LocalSettings, Settings
+    from offhook.upstream.base import Answer, Upstream
+    from offhook.upstream.openai import OpenAIUpstream
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "CallerError",
+    "Forbidden",
+    "InvalidRequest",
+    "LocalSettings",
+    "MissingExtra",
+    "NotFound",
+    "OffhookError",
+    "OpenAIUpstream",
+    "ServerError",
+    "Settings",
+    "SettingsError",
+    "Unauthorized",
+    "Upstream",
+    "UpstreamError",
+    "__version__",
+    "create_app",
+]
+
+_HOMES = {
+    "Answer": "offhook.upstream.base",
+    "LocalSettings": "offhook.settings",
+    "OpenAIUpstream": "offhook.upstream.openai",
+    "Settings": "offhook.settings",
+    "Upstream": "offhook.upstream.base",
+    "create_app": "offhook.relay.app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "offhook.errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -17,7 +17,20 @@ an `error` event can be made of any of them.
 
 from __future__ import annotations
 
+import re
 from typing import Any, ClassVar
+
+# OpenAI's keys, our grants, and whatever follows "Bearer". Both kinds of key are
+# base64url with dots, so that the match ends where the key ends.
+_SECRET = re.compile(r"(?:(?<![\w-])(?:sk-|ek_)|(?i:bearer)\s+)[\w.~+/=-]+")
+
+
+def redact(text: str, *secrets: str) -> str:
+    """Take keys out of a text: those given, and whatever looks like one."""
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "[redacted]")
+    return _SECRET.sub("[redacted]", text)
 
 
 class OffhookError(Exception):
@@ -28,6 +41,7 @@ class OffhookError(Exception):
         code: A short word for programs, as in the Realtime API.
         param: The path of the field at fault, if one is.
         status: The HTTP status that says it.
+        retry_after: The value of a Retry-After header, where waiting helps.
     """
 
     type: ClassVar[str] = "server_error"
@@ -40,11 +54,13 @@ class OffhookError(Exception):
         code: str | None = None,
         param: str | None = None,
         status: int | None = None,
+        retry_after: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.param = param
+        self.retry_after = retry_after
         if status is not None:
             self.status = status
 

@@ -6,10 +6,12 @@ Order: what the code or the command line passes, then the environment
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (pydantic reads it at run time)
-from typing import Annotated, Literal
+import re
+from pathlib import Path
+from tomllib import TOMLDecodeError
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -18,16 +20,58 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from offhook.errors import SettingsError
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s*@]+")
+
 
 class _Source(BaseSettings):
     """What both groups of settings share: where their values come from."""
 
     model_config = SettingsConfigDict(
         env_prefix="OFFHOOK_",
+        env_ignore_empty=True,
         toml_file="offhook.toml",
         extra="ignore",
         populate_by_name=True,
+        # A wrong value may be a secret in the wrong place.
+        hide_input_in_errors=True,
     )
+
+    @classmethod
+    def load(cls, **given: Any) -> Self:
+        """Read the settings, with the given ones first.
+
+        Raises:
+            SettingsError: One is wrong; the message names it and its variable.
+        """
+        try:
+            return cls(**given)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise SettingsError(
+                f"{cls._name_of(str(first['loc'][0]))}: {first['msg']}",
+                code="invalid_settings",
+            ) from None
+        except TOMLDecodeError as error:
+            raise SettingsError(
+                f"offhook.toml is not valid TOML: {error}", code="invalid_settings"
+            ) from None
+
+    @classmethod
+    def variables(cls, field: str) -> tuple[str, ...]:
+        """Name the environment variables of a field, strongest first."""
+        alias = cls.model_fields[field].validation_alias
+        if isinstance(alias, AliasChoices):
+            return tuple(str(choice) for choice in alias.choices)
+        return (f"{cls.model_config['env_prefix']}{field}".upper(),)
+
+    @classmethod
+    def _name_of(cls, place: str) -> str:
+        for field in cls.model_fields:
+            if place == field or place in cls.variables(field):
+                return f"{field.replace('_', '-')} ({cls.variables(field)[0]})"
+        return place
 
     @classmethod
     def settings_customise_sources(
@@ -68,14 +112,12 @@ class Settings(_Source):
     port: int = Field(8040, ge=0, le=65535, description="port to listen on (0: any)")
     upstream: str | None = Field(
         None,
-        validation_alias=AliasChoices(
-            "upstream", "OFFHOOK_UPSTREAM", "OPENAI_BASE_URL"
-        ),
+        validation_alias=AliasChoices("OFFHOOK_UPSTREAM", "OPENAI_BASE_URL"),
         description="base URL of the upstream, for example https://api.openai.com/v1",
     )
     api_key: SecretStr | None = Field(
         None,
-        validation_alias=AliasChoices("api_key", "OFFHOOK_API_KEY", "OPENAI_API_KEY"),
+        validation_alias=AliasChoices("OFFHOOK_API_KEY", "OPENAI_API_KEY"),
         description="the upstream's API key; it never leaves the server",
     )
     agents: Path | None = Field(None, description="TOML file with the agents' sessions")
@@ -87,10 +129,15 @@ class Settings(_Source):
         description="what the mint hands out: our grants, or the upstream's own keys",
     )
     secret: SecretStr | None = Field(
-        None, description="signs grants; set it when several processes serve one site"
+        None,
+        min_length=16,
+        description="signs grants; set it when several processes serve one site",
     )
     grant_seconds: int = Field(
         60, ge=10, le=7200, description="how long a grant may wait for its call"
+    )
+    body_seconds: float = Field(
+        5.0, gt=0, description="how long a caller may take to send its request"
     )
     upstream_seconds: float = Field(
         20.0, gt=0, description="how long the upstream may take to answer"
@@ -105,3 +152,15 @@ class Settings(_Source):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("origins")
+    @classmethod
+    def _exact(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        lowered = tuple(origin.lower() for origin in origins)
+        for origin in lowered:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin: write scheme://host or "
+                    "scheme://host:port, without a path and without wildcards"
+                )
+        return lowered

@@ -140,7 +140,9 @@ class Peer:
         self._connected.set()
         await self._connection.close()
         if self._reader:
-            await self._reader
+            # A call that never connected has a track that never ends.
+            self._reader.cancel()
+            await asyncio.wait([self._reader])
 
     def _send_audio(self) -> None:
         for transceiver in self._connection.getTransceivers():

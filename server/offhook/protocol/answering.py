@@ -44,6 +44,11 @@ class Answering:
         """The response in the default conversation, if one is in progress."""
         return next((g for g in self._running.values() if g.in_conversation), None)
 
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of all responses in progress."""
+        return tuple(self._running)
+
     def create(self, session: Session, params: dict[str, Any]) -> None:
         """Begin a response; it is made once `proceed` is called.
 

@@ -67,6 +67,11 @@ class Endpoint:
             "response.cancel": self._response_cancel,
         }
 
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """The ids of the responses in progress."""
+        return self._answering.unfinished
+
     def open(self) -> None:
         """Greet a primary connection with `session.created`."""
         self._outbox.emit({"type": "session.created", "session": self.session})

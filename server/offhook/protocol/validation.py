@@ -58,9 +58,7 @@ def check(adapter: TypeAdapter[Any], value: Any, at: str = "") -> Any:
 
 def _translate(finding: Any, value: Any, at: str) -> InvalidRequest:
     kind: str = finding["type"]
-    path = _path(finding["loc"], value, at)
-    if kind == "union_tag_not_found":
-        path = f"{path}.type".lstrip(".")
+    path = _path(finding, value, at)
     code = _CODES.get(kind)
     if code == _MISSING:
         message = f"Missing required parameter: '{path}'."
@@ -73,22 +71,23 @@ def _translate(finding: Any, value: Any, at: str) -> InvalidRequest:
         message = f"Invalid type for '{path}': expected {wanted}, got {got} instead."
     else:
         code = "invalid_value"
-        if kind == "union_tag_invalid":
-            path = f"{path}.type".lstrip(".")
         message = f"Invalid value for '{path}': {finding['msg']}."
     return InvalidRequest(message, code=code, param=path or None)
 
 
-def _path(loc: tuple[int | str, ...], value: Any, at: str) -> str:
+def _path(finding: Any, value: Any, at: str) -> str:
     """Spell a location as OpenAI does, without the union tags that pydantic adds."""
     path = at
-    for index, step in enumerate(loc):
-        if isinstance(value, list) and isinstance(step, int):
-            path += f"[{step}]"
-            value = value[step] if step < len(value) else None
-        elif isinstance(value, dict) and (step in value or index == len(loc) - 1):
-            path += f".{step}"
-            value = value.get(step)
+    absent = finding["loc"][-1] if finding["type"] == "missing" else None
+    for step in finding["loc"]:
+        if isinstance(value, list) and isinstance(step, int) and step < len(value):
+            path, value = f"{path}[{step}]", value[step]
+        elif isinstance(value, dict) and step in value:
+            path, value = f"{path}.{step}", value[step]
+    if absent is not None:
+        path = f"{path}.{absent}"
+    elif finding["type"].startswith("union_tag"):
+        path = f"{path}.{finding['ctx']['discriminator'].strip(chr(39))}"
     return path.lstrip(".")
 
 

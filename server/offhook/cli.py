@@ -1,0 +1,163 @@
+"""The command line: `offhook serve` and `offhook local`.
+
+Every flag is a setting: `--upstream-seconds` is `OFFHOOK_UPSTREAM_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import logging
+import socket
+import sys
+from typing import TYPE_CHECKING, Any
+
+from offhook import __version__
+from offhook.errors import OffhookError, ServerError, SettingsError
+from offhook.settings import LocalSettings, Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.applications import Starlette
+
+_log = logging.getLogger(__name__)
+
+_WILDCARDS = ("0.0.0.0", "::", "")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and return the exit code of the process."""
+    given = vars(_parser().parse_args(arguments))
+    command = given.pop("command")
+    try:
+        command(given)
+    except SettingsError as error:
+        return _fail(error, 2)
+    except OffhookError as error:
+        return _fail(error, 1)
+    except KeyboardInterrupt:
+        pass  # Ctrl-C is how these commands end
+    return 0
+
+
+def _fail(error: OffhookError, code: int) -> int:
+    sys.stderr.write(f"offhook: {error}\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "offhook", description="Puts a realtime voice agent on any web site."
+    )
+    parser.add_argument("--version", action="version", version=f"offhook {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name, run, model, about in (
+        ("serve", _serve, Settings, "run the relay and its page"),
+        ("local", _local, LocalSettings, "run the local endpoint alone"),
+    ):
+        command = commands.add_parser(
+            name, help=about, description=about, allow_abbrev=False
+        )
+        command.set_defaults(command=run)
+        _add_flags(command, model)
+    return parser
+
+
+def _add_flags(
+    parser: argparse.ArgumentParser, model: type[Settings] | type[LocalSettings]
+) -> None:
+    for name, field in model.model_fields.items():
+        default = f", default: {field.default}" if field.default else ""
+        parser.add_argument(
+            f"--{name.replace('_', '-')}",
+            default=argparse.SUPPRESS,  # what is not given comes from elsewhere
+            metavar="VALUE",
+            help=f"{field.description} ({' or '.join(model.variables(name))}{default})",
+        )
+
+
+def _serve(given: dict[str, Any]) -> None:
+    settings = Settings.load(**given)
+    # Loaded here, so that --help and --version need no web framework.
+    from offhook.relay.app import create_app
+    from offhook.relay.telemetry import log_to_stderr
+
+    secrets = (settings.api_key, settings.secret)
+    log_to_stderr(settings.log_level, *(s.get_secret_value() for s in secrets if s))
+    app = create_app(settings)
+    with _listen(settings.host, settings.port) as listener:
+        _warn_of_strangers(settings)
+        asyncio.run(_run(app, listener))
+
+
+async def _run(app: Starlette, listener: socket.socket) -> None:
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            sys.stdout.write(f"Open {_url(listener)}\n")
+            sys.stdout.flush()
+
+    # Before the server does, which would show a traceback where this fails.
+    await app.state.relay.runtime.upstream()
+    config = uvicorn.Config(
+        app,
+        lifespan="on",
+        ws="websockets-sansio",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=1,
+    )
+    await Server(config).serve([listener])
+
+
+def _local(given: dict[str, Any]) -> None:
+    settings = LocalSettings.load(**given)
+    from offhook.local import run
+    from offhook.relay.telemetry import log_to_stderr
+
+    secrets = (settings.api_key, settings.chat_key)
+    log_to_stderr("info", *(s.get_secret_value() for s in secrets if s))
+    run(settings)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            reason = f"port {port} is in use: set OFFHOOK_PORT or --port to another one"
+        else:
+            reason = (
+                f"cannot listen on {host} port {port}: {error.strerror}. "
+                "Set OFFHOOK_HOST and OFFHOOK_PORT"
+            )
+        raise ServerError(reason, code="cannot_listen") from None
+
+
+def _url(listener: socket.socket) -> str:
+    from offhook.relay.callers import is_loopback
+
+    host, port = listener.getsockname()[:2]
+    # Browsers give the microphone to https and to localhost only.
+    if host in _WILDCARDS or is_loopback(host):
+        host = "localhost"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+
+
+def _warn_of_strangers(settings: Settings) -> None:
+    from offhook.relay.callers import is_loopback
+
+    if is_loopback(settings.host) or settings.api_key is None:
+        return
+    if settings.agents is None and not settings.origins:
+        _log.warning(
+            "everybody who reaches %s can talk at the cost of your API key: set "
+            "OFFHOOK_AGENTS, and OFFHOOK_ORIGINS to the sites that may call",
+            settings.host,
+        )

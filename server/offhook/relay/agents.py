@@ -1,0 +1,215 @@
+"""Agents: named sessions of the Realtime API that the server fixes.
+
+An agents file is TOML with one table per agent; its keys are those of the GA session
+object:
+
+    [support]
+    instructions = "You help customers of Example Ltd. with their orders."
+    audio.output.voice = "cedar"
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from copy import deepcopy
+from typing import TYPE_CHECKING, Any
+
+from offhook.errors import InvalidRequest, NotFound, SettingsError
+from offhook.events import new_id
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+Session = dict[str, Any]
+
+DEFAULT = "default"
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_SERVER_VAD: Session = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "create_response": True,
+    "interrupt_response": True,
+}
+_BASE: Session = {
+    "type": "realtime",
+    "model": "gpt-realtime-2.1",
+    "audio": {
+        "input": {
+            "transcription": {"model": "gpt-transcribe"},  # captions need it
+            "turn_detection": _SERVER_VAD,
+        }
+    },
+}
+_DEFAULT_AGENT: Session = {
+    "instructions": (
+        "You are a friendly voice assistant. Keep answers short, as in a conversation, "
+        "and speak the language of the person who is talking to you."
+    ),
+    "audio": {"output": {"voice": "marin"}},
+}
+# What a caller may see of a session: what its client needs, and nothing that says
+# how the agent works. Everything new in the API stays hidden until it is listed here.
+_VISIBLE: Session = {
+    "model": True,
+    "output_modalities": True,
+    "max_output_tokens": True,
+    "audio": {
+        "input": {
+            "format": True,
+            "noise_reduction": True,
+            "transcription": {"model": True, "language": True},
+            "turn_detection": True,
+        },
+        "output": {"format": True, "voice": True, "speed": True},
+    },
+}
+
+
+class Agents:
+    """The agents that this server offers, each with its completed session."""
+
+    def __init__(
+        self, given: Mapping[str, Mapping[str, Any]] | None = None, *, source: str
+    ) -> None:
+        """Check and complete the given agents, or offer the default one.
+
+        Raises:
+            SettingsError: One is wrong; the message starts with the source.
+        """
+        self.built_in = given is None
+        given = {DEFAULT: _DEFAULT_AGENT} if given is None else given
+        if not given:
+            raise _wrong(source, "names no agent: add a table such as [support]")
+        self._sessions = {
+            name: _checked(source, name, fields) for name, fields in given.items()
+        }
+
+    @classmethod
+    def read(cls, path: Path) -> Agents:
+        """Read an agents file.
+
+        Raises:
+            SettingsError: It cannot be read, or an agent in it is wrong.
+        """
+        try:
+            return cls(tomllib.loads(path.read_text("utf-8")), source=str(path))
+        except OSError as error:
+            raise _wrong(str(path), f"cannot be read: {error.strerror}") from None
+        except ValueError as error:  # not UTF-8, or not TOML
+            raise _wrong(str(path), f"is not valid TOML: {error}") from None
+
+    @property
+    def names(self) -> list[str]:
+        """The agents' names, in the order of their file."""
+        return list(self._sessions)
+
+    def find(self, name: str | None) -> tuple[str, Session]:
+        """Find an agent and its session; the only one needs no name.
+
+        Raises:
+            NotFound: There is no agent of this name.
+            InvalidRequest: No name was given, and there are several.
+        """
+        if name is None:
+            name = self.names[0] if len(self.names) == 1 else DEFAULT
+            if name not in self._sessions:
+                raise InvalidRequest(
+                    "This server has several agents: say which one in 'agent'.",
+                    code="missing_agent",
+                    param="agent",
+                )
+        if name not in self._sessions:
+            raise NotFound(
+                f"There is no agent {name[:64]!r} here.",
+                code="unknown_agent",
+                param="agent",
+            )
+        return name, self._sessions[name]
+
+
+def complete(fields: Mapping[str, Any]) -> Session:
+    """Add to a session what every call needs: model, captions and turns.
+
+    Tables are merged; turn detection of another type, or null, replaces ours whole.
+
+    Raises:
+        InvalidRequest: A part that has to be a table is something else.
+    """
+    if fields.get("type", "realtime") != "realtime":
+        raise InvalidRequest(
+            "type must be 'realtime'", code="invalid_value", param="type"
+        )
+    session = _merged(_BASE, fields, "")
+    turns = _table(_table(fields, "audio"), "input").get("turn_detection")
+    if isinstance(turns, dict) and turns.get("type", "server_vad") != "server_vad":
+        session["audio"]["input"]["turn_detection"] = turns
+    return session
+
+
+def visible(session: Mapping[str, Any], *, session_id: str | None = None) -> Session:
+    """Show a session to its caller, without instructions and tools."""
+    return {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": session_id or new_id("sess"),
+        "expires_at": 0,  # as OpenAI's answer to a mint has it
+        "output_modalities": ["audio"],
+    } | _picked(session, _VISIBLE)
+
+
+def _checked(source: str, name: str, fields: object) -> Session:
+    if not _NAME.fullmatch(name):
+        raise _wrong(
+            source,
+            f"agent {name[:64]!r}: a name has up to 64 letters, digits, - and _",
+        )
+    if not isinstance(fields, dict):
+        raise _wrong(source, f"{name} must be a table: [{name}]")
+    try:
+        json.dumps(fields, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        raise _wrong(source, f"{name}: a value cannot be written as JSON") from None
+    try:
+        return complete(fields)
+    except InvalidRequest as error:
+        raise _wrong(source, f"{name}.{error.message}") from None
+
+
+def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:
+    result = deepcopy(base)
+    for key, value in over.items():
+        place = f"{path}{key}"
+        if isinstance(base.get(key), dict) and value is not None:
+            if not isinstance(value, dict):
+                raise InvalidRequest(
+                    f"{place} must be a table", code="invalid_type", param=place
+                )
+            value = _merged(base[key], value, f"{place}.")
+        result[key] = value
+    return result
+
+
+def _table(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = fields.get(key)
+    return value if isinstance(value, dict) else {}
+
+
+def _picked(session: Mapping[str, Any], shape: Session) -> Session:
+    picked: Session = {}
+    for key, part in shape.items():
+        value = session.get(key)
+        if isinstance(part, dict) and isinstance(value, dict):
+            picked[key] = _picked(value, part)
+        elif key in session and (part is True or value is None):
+            picked[key] = value
+    return picked
+
+
+def _wrong(source: str, problem: str) -> SettingsError:
+    return SettingsError(f"{source}: {problem}", code="invalid_settings")

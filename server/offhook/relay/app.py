@@ -1,0 +1,117 @@
+"""Puts the relay together."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount, Route
+
+from offhook.assets import folder
+from offhook.errors import SettingsError
+from offhook.http.failures import HANDLERS
+from offhook.relay import routes
+from offhook.relay.agents import Agents
+from offhook.relay.calls import Calls
+from offhook.relay.grants import Grants
+from offhook.relay.origins import Origins
+from offhook.relay.pages import Page, Static
+from offhook.relay.runtime import Runtime, upstream_url
+from offhook.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from offhook.upstream.base import Upstream
+
+_log = logging.getLogger(__name__)
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    agents: Mapping[str, Mapping[str, Any]] | None = None,
+    upstream: Upstream | None = None,
+) -> Starlette:
+    """Make the relay: an ASGI application to run, or to mount in another one.
+
+    Nothing starts before it is needed, so that a mounted relay works without the
+    lifespan events that a mounted application never gets.
+
+    Args:
+        settings: The settings; read from the environment if not given.
+        agents: Sessions by the agents' names, in place of the settings' file.
+        upstream: Who answers, in place of the settings' upstream; its giver closes it.
+
+    Raises:
+        SettingsError: The settings or the agents cannot be used.
+    """
+    settings = Settings.load() if settings is None else settings
+    relay = routes.Relay(
+        settings,
+        _agents(settings, agents),
+        Grants(settings.secret.get_secret_value() if settings.secret else None),
+        Calls(),
+        Runtime(settings, upstream),
+    )
+    if relay.agents.built_in:
+        _log.info("no agents file: local callers may configure their own session")
+    page = _page(settings, relay.agents, upstream)
+    app = Starlette(
+        routes=[
+            Route("/", page.show),
+            Route("/favicon.ico", page.icon),
+            Route("/healthz", routes.health),
+            Mount("/static", Static(directory=folder("static"))),
+            Route("/v1/realtime/client_secrets", routes.mint, methods=["POST"]),
+            Route("/v1/realtime/calls", routes.call, methods=["POST"]),
+            Route(
+                "/v1/realtime/calls/{call_id}/hangup", routes.hang_up, methods=["POST"]
+            ),
+        ],
+        middleware=[Middleware(Origins, allowed=settings.origins)],
+        exception_handlers=HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.state.relay = relay
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: Starlette) -> AsyncIterator[None]:
+    runtime: Runtime = app.state.relay.runtime
+    await runtime.upstream()
+    try:
+        yield
+    finally:
+        await runtime.aclose()
+
+
+def _agents(
+    settings: Settings, given: Mapping[str, Mapping[str, Any]] | None
+) -> Agents:
+    if given is not None:
+        return Agents(given, source="agents")
+    if settings.agents is not None:
+        return Agents.read(settings.agents)
+    return Agents(source="agents")
+
+
+def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
+    url = upstream_url(settings)
+    if settings.keys == "upstream" and url is None:
+        raise SettingsError(
+            "OFFHOOK_KEYS=upstream needs an upstream that browsers can reach: set "
+            "OPENAI_API_KEY or OFFHOOK_UPSTREAM",
+            code="invalid_settings",
+        )
+    if given is not None:
+        label = type(given).__name__
+    else:
+        label = "local endpoint" if url is None else url.host
+    direct = settings.keys == "upstream" and url is not None
+    connect = f"{url.scheme}://{url.netloc.decode()}" if direct and url else None
+    return Page(agents.names, label, connect)

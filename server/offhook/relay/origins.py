@@ -1,0 +1,79 @@
+"""Which sites' pages may call: an ASGI middleware with exact origins.
+
+An origin is allowed if it is the host that was asked, or if the settings list it.
+`null` (sandboxed frames, files) never is, there are no wildcards, and no credentials.
+Requests without an origin come from servers and scripts, and pass.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+
+from offhook.errors import Forbidden
+from offhook.http.failures import answer
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_PREFLIGHT = {
+    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Headers": (
+        "authorization, content-type, x-openai-agents-sdk, openai-safety-identifier"
+    ),
+    "Access-Control-Max-Age": "600",
+}
+# Without Location the official browser client does not know its call's id.
+_EXPOSED = "Location, X-Request-Id, Retry-After"
+_HARMLESS = ("GET", "HEAD")
+
+
+class Origins:
+    """Answers preflights, refuses foreign origins, and marks allowed answers."""
+
+    def __init__(self, app: ASGIApp, *, allowed: tuple[str, ...]) -> None:
+        self._app = app
+        self._allowed = frozenset(allowed)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request pass, or answer it here."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        origin = headers.get("origin")
+        allowed = origin is not None and self._allows(origin, headers.get("host", ""))
+
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                found = MutableHeaders(scope=message)
+                found.add_vary_header("Origin")
+                if allowed and "Access-Control-Allow-Origin" not in found:
+                    found["Access-Control-Allow-Origin"] = str(origin)
+                    found["Access-Control-Expose-Headers"] = _EXPOSED
+            await send(message)
+
+        if origin is not None and not allowed and scope["method"] not in _HARMLESS:
+            await _refusal(origin)(scope, receive, marked)
+        elif allowed and "access-control-request-method" in headers:
+            await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, marked)
+        else:
+            await self._app(scope, receive, marked)
+
+    def _allows(self, origin: str, host: str) -> bool:
+        scheme, _, address = origin.lower().partition("://")
+        # The scheme is not compared: behind a TLS proxy this server sees http.
+        same = scheme in ("http", "https") and bool(host) and address == host.lower()
+        return same or origin.lower() in self._allowed
+
+
+def _refusal(origin: str) -> Response:
+    return answer(
+        Forbidden(
+            f"The origin {origin[:128]!r} may not call here. If it should, add it to "
+            "OFFHOOK_ORIGINS on the server.",
+            code="origin_not_allowed",
+        )
+    )

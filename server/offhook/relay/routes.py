@@ -1,0 +1,160 @@
+"""The relay's API: one function per route, which parses, calls and answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from offhook.errors import InvalidRequest
+from offhook.http.body import read_json, read_offer
+from offhook.protocol.sdp import check_offer
+from offhook.relay.agents import complete, visible
+from offhook.relay.callers import bearer, is_local
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from offhook.relay.agents import Agents, Session
+    from offhook.relay.calls import Calls
+    from offhook.relay.grants import Grants
+    from offhook.relay.runtime import Runtime
+    from offhook.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+_MINT_FIELDS = {"expires_after", "session", "agent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """What the routes share."""
+
+    settings: Settings
+    agents: Agents
+    grants: Grants
+    calls: Calls
+    runtime: Runtime
+
+
+async def mint(request: Request) -> Response:
+    """`POST /v1/realtime/client_secrets`: make a key for one call."""
+    relay = _relay(request)
+    wanted = await read_json(request, relay.settings.body_seconds)
+    seconds = _seconds(wanted, relay.settings.grant_seconds)
+    agent, session = relay.agents.find(_agent(wanted))
+    own = _own_session(request, wanted.get("session"))
+    # Started now, so that models load while the browser asks for the microphone.
+    upstream = await relay.runtime.upstream()
+    if relay.settings.keys == "upstream":
+        secret = await upstream.mint(own or session, seconds)
+        effective = secret.get("session")
+        shown = effective if isinstance(effective, dict) else own or session
+        public = {key: secret.get(key) for key in ("value", "expires_at", "calls_url")}
+    else:
+        token, grant = relay.grants.issue(
+            agent, request.headers.get("origin"), seconds, time.time(), own
+        )
+        shown = own or session
+        public = {"value": token, "expires_at": grant.expires}
+    return JSONResponse({**public, "session": visible(shown)}, headers=_PRIVATE)
+
+
+async def call(request: Request) -> Response:
+    """`POST /v1/realtime/calls`: pass an offer on, and the answer back."""
+    relay = _relay(request)
+    origin = request.headers.get("origin")
+    grant = relay.grants.verify(bearer(request), origin, time.time())
+    offer, sent = await read_offer(request, relay.settings.body_seconds)
+    check_offer(offer)
+    _, session = relay.agents.find(grant.agent)
+    own = _own_session(request, sent)
+    upstream = await relay.runtime.upstream()
+    # From here on the grant is gone, whatever happens: a create may be billed.
+    minted = relay.grants.spend(grant, time.time())
+    answer = await upstream.answer(offer, own or minted or session)
+    relay.calls.add(answer.call_id, grant.id)
+    _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
+    return Response(
+        answer.sdp,
+        201,
+        # Clients read the last segment only, so that no mount prefix is needed.
+        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        "application/sdp",
+    )
+
+
+async def hang_up(request: Request) -> Response:
+    """`POST /v1/realtime/calls/{call_id}/hangup`: end the call of this key."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    call_id = request.path_params["call_id"]
+    relay.calls.check(call_id, grant.id)
+    upstream = await relay.runtime.upstream()
+    await upstream.hang_up(call_id)
+    relay.calls.remove(call_id)
+    return Response(headers=_PRIVATE)
+
+
+async def health(request: Request) -> Response:
+    """`GET /healthz`: the server runs."""
+    return JSONResponse({"status": "ok"}, headers=_PRIVATE)
+
+
+def _relay(request: Request) -> Relay:
+    relay: Relay = request.app.state.relay
+    return relay
+
+
+def _own_session(request: Request, session: Any) -> Session | None:
+    """Take a caller's session where it may configure one; else the server's stands."""
+    if session is None:
+        return None
+    if not isinstance(session, dict):
+        raise InvalidRequest(
+            "session must be an object.", code="invalid_type", param="session"
+        )
+    allowed = _relay(request).agents.built_in and is_local(request)
+    return complete(session) if allowed else None
+
+
+def _agent(wanted: dict[str, Any]) -> str | None:
+    agent = wanted.get("agent")
+    if agent is not None and not isinstance(agent, str):
+        raise InvalidRequest(
+            "agent must be a name.", code="invalid_type", param="agent"
+        )
+    return agent
+
+
+def _seconds(wanted: dict[str, Any], most: int) -> int:
+    """Check a mint request, and find how long its key may live."""
+    for name in sorted(wanted.keys() - _MINT_FIELDS):
+        raise InvalidRequest(
+            f"Unknown parameter: {name[:64]!r}.",
+            code="unknown_parameter",
+            param=name[:64],
+        )
+    after = wanted.get("expires_after")
+    if after is None:
+        return most
+    if not isinstance(after, dict) or after.get("anchor", "created_at") != "created_at":
+        raise InvalidRequest(
+            "expires_after must be an object whose anchor is 'created_at'.",
+            code="invalid_value",
+            param="expires_after",
+        )
+    seconds = after.get("seconds", most)
+    # A bool is an int in Python, but not in JSON.
+    if type(seconds) is not int or not 10 <= seconds <= 7200:
+        raise InvalidRequest(
+            "seconds must be a whole number from 10 to 7200.",
+            code="invalid_value",
+            param="expires_after.seconds",
+        )
+    # A caller may ask for less than the operator allows, not for more.
+    return min(seconds, most)

@@ -1,0 +1,137 @@
+"""What a live relay owns: the way to the upstream, and the local endpoint.
+
+A mounted application never gets lifespan events, so the runtime starts when it is
+first needed. It lives in a task of its own, because what it opens has to be closed by
+the task that opened it. Connections belong to an event loop, so each loop has its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from offhook.settings import LocalSettings
+from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import httpx
+
+    from offhook.settings import Settings
+    from offhook.upstream.base import Upstream
+
+_log = logging.getLogger(__name__)
+
+
+def upstream_url(settings: Settings) -> httpx.URL | None:
+    """Where the upstream is, or None for the built-in local endpoint.
+
+    Raises:
+        SettingsError: The URL in the settings cannot be used.
+    """
+    if settings.upstream is None and settings.api_key is None:
+        return None
+    return normalise(settings.upstream or DEFAULT_URL)
+
+
+def local_endpoint() -> AbstractAsyncContextManager[str]:
+    """The built-in local endpoint, on any free port; gives its base URL.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    # Loaded only when needed: it brings the media and speech extras with it.
+    from offhook.local import serving
+
+    # For this relay alone: neither reachable from elsewhere, nor in need of a key.
+    own = LocalSettings.load(host="127.0.0.1", port=0, api_key=None)
+    return serving(own)
+
+
+@dataclass(frozen=True, slots=True)
+class _Owner:
+    task: asyncio.Task[None]
+    ready: asyncio.Future[Upstream]
+
+
+class Runtime:
+    """Starts once per event loop, on demand; `aclose` ends what runs in this one."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        upstream: Upstream | None = None,
+        *,
+        endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            settings: Say which upstream, and its key.
+            upstream: Answers in place of the settings' one; its giver closes it.
+            endpoint: Runs the local endpoint, where no upstream is set.
+        """
+        self._settings = settings
+        self._given = upstream
+        self._endpoint = endpoint
+        self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
+
+    async def upstream(self) -> Upstream:
+        """The upstream, started by whoever asks first; the others wait for it.
+
+        Cancelling one waiter leaves the start to the others.
+        """
+        if self._given is not None:
+            return self._given
+        loop = asyncio.get_running_loop()
+        owner = self._owners.get(loop)
+        # No await between this look and the change below: that is the lock.
+        if owner is None or owner.task.done():
+            owner = self._start(loop)
+        return await asyncio.shield(owner.ready)
+
+    async def aclose(self) -> None:
+        """End what was started in this event loop; it may start again."""
+        owner = self._owners.pop(asyncio.get_running_loop(), None)
+        if owner is not None:
+            owner.task.cancel()
+            await asyncio.wait([owner.task])
+
+    def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner:
+        for old in [old for old in self._owners if old.is_closed()]:
+            del self._owners[old]
+        ready: asyncio.Future[Upstream] = loop.create_future()
+        owner = _Owner(loop.create_task(self._own(ready)), ready)
+        self._owners[loop] = owner
+        return owner
+
+    async def _own(self, ready: asyncio.Future[Upstream]) -> None:
+        try:
+            async with AsyncExitStack() as stack:
+                upstream = await self._open(stack)
+                ready.set_result(upstream)
+                await asyncio.Event().wait()  # until cancelled
+        except Exception as error:
+            if ready.done():
+                _log.error("The way to the upstream broke: %s", error)
+            else:
+                ready.set_exception(error)
+        finally:
+            ready.cancel()  # does nothing if it has its result
+
+    async def _open(self, stack: AsyncExitStack) -> Upstream:
+        settings = self._settings
+        url = upstream_url(settings)
+        if url is None:
+            base_url = await stack.enter_async_context(self._endpoint())
+            _log.info("no API key: the built-in local endpoint answers (%s)", base_url)
+        else:
+            base_url = str(url)
+        key = settings.api_key.get_secret_value() if settings.api_key else None
+        upstream = OpenAIUpstream(base_url, key, seconds=settings.upstream_seconds)
+        stack.push_async_callback(upstream.aclose)
+        return upstream

@@ -1,0 +1,1 @@
+"""The relay's way to whoever answers a call."""

@@ -1,0 +1,3 @@
+import { OffhookCall } from "./offhook-call.js";
+
+OffhookCall.define();

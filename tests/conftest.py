@@ -1,0 +1,49 @@
+"""What many tests share: the loaded models, and a running local endpoint."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import pytest
+
+from offhook.audio import resample
+from offhook.local import serving
+from offhook.settings import LocalSettings
+from offhook.speech import Engines
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+Speak = "Callable[[str], Awaitable[bytes]]"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+async def engines() -> AsyncIterator[Engines]:
+    async with Engines.load(LocalSettings.model_validate({})) as loaded:
+        yield loaded
+
+
+@pytest.fixture(scope="session")
+async def speak(engines: Engines) -> Callable[[str], Awaitable[bytes]]:
+    """Say a sentence as 24 kHz PCM, in a voice that no answer has."""
+
+    async def say(text: str) -> bytes:
+        return b"".join([pcm async for pcm in engines.synthesise(text, "echo")])
+
+    return say
+
+
+@pytest.fixture(scope="session")
+async def local_url(engines: Engines) -> AsyncIterator[str]:
+    """The base URL of a local endpoint; `engines` first, as loading is shared."""
+    async with serving(LocalSettings.model_validate({"port": 0})) as url:
+        yield url
+
+
+up = functools.partial(resample, src=24000, dst=48000)

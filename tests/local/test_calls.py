@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from offhook.audio import resample
+from tests.caller import Caller, calling
+from tests.official import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from offhook.speech import Engines
+
+    Speak = Callable[[str], Awaitable[bytes]]
+
+pytestmark = pytest.mark.anyio
+
+SESSION: dict[str, Any] = {
+    "type": "realtime",
+    "audio": {"input": {"transcription": {"model": "gpt-transcribe"}}},
+}
+
+
+async def words(caller: Caller, engines: Engines) -> str:
+    """What the caller has heard since the last time, written down."""
+    pcm = resample(bytes(caller.heard), 48000, 24000)
+    caller.heard.clear()
+    return (await engines.recognise(pcm)).lower()
+
+
+async def test_two_spoken_turns(local_url: str, speak: Speak, engines: Engines) -> None:
+    async with calling(local_url, SESSION) as caller:
+        caller.microphone.say(await speak("What is seven times eight?"))
+        await caller.until("output_audio_buffer.stopped")
+        assert "fifty six" in (await words(caller, engines)).replace("-", " ")
+        caller.microphone.say(await speak("Repeat after me, blue whales sing slowly."))
+        await caller.until("output_audio_buffer.stopped")
+        assert "blue whales sing slowly" in await words(caller, engines)
+    transcripts = [
+        e["transcript"].lower()
+        for e in caller.events
+        if e["type"].endswith(("transcription.completed", "transcript.done"))
+    ]
+    assert "seven times eight" in transcripts[0] or "7" in transcripts[0]
+    assert "56" in transcripts[1]
+    assert "blue whales sing slowly" in transcripts[2]
+    assert [p for e in caller.events for p in problems(e)] == []
+
+
+async def test_talking_over_an_answer_stops_it(local_url: str, speak: Speak) -> None:
+    async with calling(local_url, SESSION) as caller:
+        caller.microphone.say(await speak("Please count to twenty."))
+        await caller.until("output_audio_buffer.started")
+        caller.microphone.say(await speak("What time is it?"))
+        await caller.until("output_audio_buffer.cleared")
+        truncated = await caller.until("conversation.item.truncated")
+        assert 100 < truncated["audio_end_ms"] < 2500
+        done = await caller.until("response.output_audio_transcript.done")
+        assert "it is" in done["transcript"].lower()
+
+
+async def test_a_text_turn_is_spoken_and_its_audio_stays_off_the_channel(
+    local_url: str,
+) -> None:
+    async with calling(local_url, SESSION) as caller:
+        content = [{"type": "input_text", "text": "How do you spell cat?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        done = await caller.until("response.done")
+        await caller.until("output_audio_buffer.stopped")
+        item_id = done["response"]["output"][0]["id"]
+        caller.send("conversation.item.retrieve", item_id=item_id)
+        retrieved = await caller.until("conversation.item.retrieved")
+        assert "audio" not in retrieved["item"]["content"][0]
+    assert not any(e["type"] == "response.output_audio.delta" for e in caller.events)
+
+
+async def test_a_hang_up_ends_the_call_once(local_url: str) -> None:
+    async with calling(local_url) as caller, httpx.AsyncClient() as client:
+        url = f"{local_url}/realtime/calls/{caller.call_id}/hangup"
+        headers = {"Authorization": "Bearer sk-any"}
+        first = await client.post(url, headers=headers)
+        assert (first.status_code, first.content) == (200, b"")
+        await caller.closed()
+        second = await client.post(url, headers=headers)
+        assert second.status_code == 404
+        assert second.json()["error"]["code"] == "call_id_not_found"
+
+
+async def test_a_caller_who_leaves_is_forgotten(local_url: str) -> None:
+    async with calling(local_url) as caller:
+        pass
+    async with calling(local_url), httpx.AsyncClient() as client:
+        url = f"{local_url}/realtime/calls/{caller.call_id}/hangup"
+        headers = {"Authorization": "Bearer sk-any"}
+        assert (await client.post(url, headers=headers)).status_code == 404
+
+
+async def test_garbage_on_the_data_channel_is_answered(local_url: str) -> None:
+    async with calling(local_url) as caller:
+        caller.channel.send("{")
+        assert (await caller.until("error"))["error"]["code"] == "invalid_json"
+        caller.channel.send(b"\xff\xfe")
+        assert (await caller.until("error"))["error"]["code"] == "invalid_json"
+        caller.send("response.cancel", event_id="mine")
+        assert (await caller.until("error"))["error"]["event_id"] == "mine"

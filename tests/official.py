@@ -1,0 +1,71 @@
+"""What OpenAI's own models say about an event, and what their JavaScript SDK needs."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, get_args
+
+from openai.types.realtime import (
+    RealtimeServerEvent,
+    RealtimeSessionCreateResponse,
+    RealtimeTranscriptionSessionCreateResponse,
+)
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+
+# openai-python marks its unions with a discriminator of its own that pydantic does not
+# know: tried member by member, one wrong field gives forty-six complaints.
+_MEMBERS: Any = get_args(RealtimeServerEvent)[0]
+_SERVER: TypeAdapter[Any] = TypeAdapter(
+    Annotated[_MEMBERS, Field(discriminator="type")]
+)
+_SESSION: TypeAdapter[Any] = TypeAdapter(
+    Annotated[
+        RealtimeSessionCreateResponse | RealtimeTranscriptionSessionCreateResponse,
+        Field(discriminator="type"),
+    ]
+)
+
+
+def problems(event: dict[str, Any]) -> list[str]:
+    """List everything that an official client would stumble over."""
+    try:
+        model = _SERVER.validate_python(event)
+    except ValidationError as error:
+        return [f"{e['loc']}: {e['msg']}" for e in error.errors()]
+    found = _undeclared(model, event["type"])
+    if event["type"].startswith("session."):
+        session = _SESSION.validate_python(event["session"])
+        # The event's own model is that of a request, which has no id.
+        found = _undeclared(session, "session")
+    return found + _breaks_javascript(event)
+
+
+def _undeclared(model: Any, at: str) -> list[str]:
+    """Find keys that the models do not have: they accept any, so typos pass."""
+    if isinstance(model, BaseModel):
+        found = [f"{at}.{key}: undeclared" for key in model.model_extra or {}]
+        for name in model.model_fields_set:
+            found += _undeclared(getattr(model, name, None), f"{at}.{name}")
+        return found
+    if isinstance(model, list):
+        return [f for i, m in enumerate(model) for f in _undeclared(m, f"{at}[{i}]")]
+    return []
+
+
+def _breaks_javascript(event: dict[str, Any]) -> list[str]:
+    """Find what pydantic lets pass and @openai/agents-realtime 0.20 does not."""
+    found = []
+    if not isinstance(event.get("event_id"), str):
+        found.append("event_id: missing")
+    part = event.get("part", {})
+    found += [
+        f"part.{k}: null" for k in ("text", "transcript") if part.get(k, "") is None
+    ]
+    item = event.get("item", {})
+    if item and item.get("status") is None:
+        found.append("item.status: missing")
+    for content in item.get("content", ()):
+        if content["type"] == "input_audio" and "transcript" not in content:
+            found.append("input_audio.transcript: missing")
+        if content["type"].endswith("_text") and not isinstance(content["text"], str):
+            found.append("text: not a string")
+    return found

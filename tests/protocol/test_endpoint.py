@@ -1,0 +1,497 @@
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offhook.protocol.effects import Send
+from offhook.protocol.endpoint import Endpoint
+from offhook.protocol.session_config import effective
+from tests.protocol.driver import SECOND, Driver, kinds
+
+TRANSCRIBE = {"input": {"transcription": {"model": "gpt-transcribe"}}}
+OPENED = [
+    "response.output_item.added",
+    "conversation.item.added",
+    "response.content_part.added",
+]
+CLOSED_AUDIO = [
+    "response.output_audio.done",
+    "response.output_audio_transcript.done",
+    "response.content_part.done",
+    "conversation.item.done",
+    "response.output_item.done",
+    "response.done",
+    "rate_limits.updated",
+]
+TURN = [
+    "input_audio_buffer.speech_stopped",
+    "input_audio_buffer.committed",
+    "conversation.item.added",
+    "conversation.item.done",
+    "response.created",
+]
+HELLO = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "Hello"}],
+}
+
+
+def last_error(driver: Driver) -> dict[str, Any]:
+    event = driver.sent[-1]
+    assert event["type"] == "error"
+    error: dict[str, Any] = event["error"]
+    return error
+
+
+def test_a_primary_connection_is_greeted_with_the_whole_session() -> None:
+    driver = Driver()
+    driver.endpoint.open()
+    [event] = driver.drain()
+    assert event["type"] == "session.created"
+    assert event["session"]["audio"]["input"]["turn_detection"]["interrupt_response"]
+
+
+def test_a_text_turn_has_the_recorded_order() -> None:
+    driver = Driver()
+    driver.update(output_modalities=["text"])
+    assert kinds(driver.receive("conversation.item.create", item=HELLO)) == [
+        "conversation.item.added",
+        "conversation.item.done",
+    ]
+    created = driver.receive("response.create")
+    assert kinds(created) == ["response.created"]
+    assert driver.answers[0].modality == "text"
+    assert driver.answers[0].turns == (("user", "Hello"),)
+    events = driver.answer("Good day.", b"")
+    assert kinds(events) == [
+        *OPENED,
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.content_part.done",
+        "conversation.item.done",
+        "response.output_item.done",
+        "response.done",
+        "rate_limits.updated",
+    ]
+    done = events[-2]["response"]
+    assert done["status"] == "completed"
+    assert done["output"][0]["content"] == [
+        {"type": "output_text", "text": "Good day."}
+    ]
+    assert done["usage"]["output_tokens"] > 0
+
+
+def test_a_spoken_turn_over_websocket_has_the_recorded_order() -> None:
+    driver = Driver()
+    driver.update(audio=TRANSCRIBE)
+    assert kinds(driver.voice()) == ["input_audio_buffer.speech_started"]
+    assert kinds(driver.silence()) == TURN
+    assert driver.answers == []
+    assert kinds(driver.heard("What time is it?")) == [
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.completed",
+    ]
+    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert kinds(driver.answer("Ten.")) == [
+        *OPENED,
+        "response.output_audio_transcript.delta",
+        "response.output_audio.delta",
+        *CLOSED_AUDIO,
+    ]
+    ids = {
+        e.get("item_id") or e["item"]["id"]
+        for e in driver.sent
+        if e["type"].startswith("input_audio_buffer") or "transcription" in e["type"]
+    }
+    assert len(ids) == 1
+
+
+def test_the_turn_has_its_padding_and_its_silence_on_the_audio_clock() -> None:
+    driver = Driver()
+    driver.silence(960)
+    [started] = driver.voice(640)
+    assert started["audio_start_ms"] == 960 - 300
+    [stopped] = [e for e in driver.silence() if e["type"].endswith("speech_stopped")]
+    assert stopped["audio_end_ms"] == 960 + 640 + 512  # whole frames of 32 ms
+    assert len(driver.turns[0].pcm) == (960 + 640 + 512 - 660) * 48
+
+
+def test_audio_that_pours_in_faster_than_it_is_heard_loses_nothing() -> None:
+    driver = Driver()
+    driver.append(SECOND * 5)
+    driver.endpoint.notice([(32 * n, float(n > 20)) for n in range(1, 100)])
+    driver.endpoint.notice([(32 * n, 0.0) for n in range(100, 130)])
+    driver.drain()
+    [turn] = driver.turns
+    assert len(turn.pcm) >= (100 - 20) * 32 * 48
+
+
+def test_a_spoken_turn_over_webrtc_leaves_the_audio_to_the_track() -> None:
+    driver = Driver(playout=True)
+    driver.voice()
+    driver.silence()
+    driver.heard("Hi")
+    assert kinds(driver.answer("Hello.")) == [
+        *OPENED,
+        "response.output_audio_transcript.delta",
+        *CLOSED_AUDIO,
+    ]
+    assert kinds(driver.play(20)) == ["output_audio_buffer.started"]
+    assert driver.play(900) == []
+    assert kinds(driver.play(200)) == ["output_audio_buffer.stopped"]
+
+
+def test_talking_over_an_answer_cancels_clears_and_truncates() -> None:
+    driver = Driver(playout=True)
+    driver.receive("conversation.item.create", item=HELLO)
+    driver.receive("response.create")
+    driver.answer("One. ", finish=False)
+    driver.play(400)
+    events = driver.voice()
+    assert kinds(events) == [
+        "input_audio_buffer.speech_started",
+        *CLOSED_AUDIO,
+        "output_audio_buffer.cleared",
+        "conversation.item.truncated",
+    ]
+    done = next(e["response"] for e in events if e["type"] == "response.done")
+    assert done["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+    assert done["output"][0]["status"] == "incomplete"
+    assert events[-1]["audio_end_ms"] == 400
+    assert driver.abandoned == [done["id"]]
+    driver.receive("conversation.item.retrieve", item_id=events[-1]["item_id"])
+    # What was not heard is forgotten, words included.
+    assert driver.sent[-1]["item"]["content"][0]["transcript"] == ""
+
+
+def test_talking_over_an_answer_that_is_only_still_playing() -> None:
+    driver = Driver(playout=True)
+    driver.receive("conversation.item.create", item=HELLO)
+    driver.receive("response.create")
+    driver.answer("One.")
+    driver.play(200)
+    assert kinds(driver.voice()) == [
+        "input_audio_buffer.speech_started",
+        "output_audio_buffer.cleared",
+        "conversation.item.truncated",
+    ]
+
+
+def test_with_interruption_off_the_answer_goes_on() -> None:
+    driver = Driver(playout=True)
+    off = {"type": "server_vad", "interrupt_response": False}
+    driver.update(audio={"input": {"turn_detection": off}})
+    driver.receive("response.create")
+    driver.answer("One.", finish=False)
+    assert kinds(driver.voice()) == ["input_audio_buffer.speech_started"]
+    assert "response.created" not in kinds(driver.silence())
+
+
+def test_push_to_talk() -> None:
+    driver = Driver()
+    driver.update(audio={"input": {"turn_detection": None}})
+    driver.append(SECOND)
+    assert driver.voice() == []
+    assert kinds(driver.receive("input_audio_buffer.commit")) == [
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+    ]
+    assert kinds(driver.receive("response.create")) == ["response.created"]
+    assert driver.answers == []
+    driver.heard("Hi")
+    assert driver.answers[0].turns == (("user", "Hi"),)
+
+
+def test_an_answer_out_of_band_runs_beside_the_conversation() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    events = driver.receive(
+        "response.create",
+        response={
+            "conversation": "none",
+            "output_modalities": ["text"],
+            "metadata": {"topic": "x"},
+            "input": [HELLO],
+        },
+    )
+    assert events[0]["response"]["conversation_id"] is None
+    assert not any(
+        "conversation.item" in kind for kind in kinds(driver.answer("A", b""))
+    )
+    assert driver.sent[-2]["response"]["metadata"] == {"topic": "x"}
+
+
+def test_cancel_by_the_client() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    driver.answer("One. ", finish=False)
+    assert kinds(driver.receive("response.cancel")) == CLOSED_AUDIO
+    details = driver.sent[-2]["response"]["status_details"]
+    assert details == {"type": "cancelled", "reason": "client_cancelled"}
+    # What the shell still had in hand is no longer wanted.
+    assert driver.answer("Two.") == []
+
+
+def test_an_answer_that_could_not_be_made() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    driver.endpoint.fail(driver.answers[0].response_id, "upstream_failed")
+    response = driver.drain()[0]["response"]
+    assert response["status"] == "failed"
+    assert response["status_details"]["error"]["code"] == "upstream_failed"
+    assert kinds(driver.receive("response.create")) == ["response.created"]
+
+
+def test_speech_that_could_not_be_written_down_is_answered_all_the_same() -> None:
+    driver = Driver()
+    driver.update(audio=TRANSCRIBE)
+    driver.voice()
+    driver.silence()
+    driver.endpoint.unheard(driver.turns[0].item_id, "no")
+    assert kinds(driver.drain()) == [
+        "conversation.item.input_audio_transcription.failed"
+    ]
+    assert len(driver.answers) == 1
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "param"),
+    [
+        ({"type": "nonsense"}, "invalid_value", "type"),
+        (
+            {"type": "session.update", "session": {}},
+            "missing_required_parameter",
+            "session.type",
+        ),
+        (
+            {"type": "input_audio_buffer.append", "audio": "%%%"},
+            "invalid_value",
+            "audio",
+        ),
+        ({"type": "input_audio_buffer.append", "audio": "AAA="}, None, None),
+        (
+            {"type": "input_audio_buffer.append", "audio": "AA=="},
+            "invalid_value",
+            "audio",
+        ),
+        ({"type": "input_audio_buffer.append", "audio": 3}, "invalid_type", "audio"),
+        (
+            {"type": "input_audio_buffer.commit"},
+            "input_audio_buffer_commit_empty",
+            None,
+        ),
+        ({"type": "response.cancel"}, "response_cancel_not_active", None),
+        (
+            {"type": "conversation.item.delete", "item_id": "x"},
+            "item_delete_invalid_item_id",
+            "item_id",
+        ),
+        (
+            {"type": "conversation.item.retrieve", "item_id": "x"},
+            "item_retrieve_invalid_item_id",
+            "item_id",
+        ),
+        (
+            {
+                "type": "conversation.item.truncate",
+                "item_id": "x",
+                "content_index": 0,
+                "audio_end_ms": 0,
+            },
+            "item_truncate_invalid_item_id",
+            "item_id",
+        ),
+        ({"type": "output_audio_buffer.clear"}, "invalid_value", "type"),
+        ({"type": "response.create", "x": 1}, "unknown_parameter", "x"),
+        (
+            {"type": "conversation.item.create", "item": {"type": "message"}},
+            "missing_required_parameter",
+            "item.role",
+        ),
+        (
+            {
+                "type": "conversation.item.create",
+                "item": HELLO,
+                "previous_item_id": "gone",
+            },
+            "item_create_invalid_previous_item_id",
+            "previous_item_id",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_and_nothing_is_lost(
+    event: dict[str, Any], code: str | None, param: str | None
+) -> None:
+    driver = Driver()
+    driver.endpoint.receive({**event, "event_id": "mine"})
+    driver.drain()
+    if code is not None:
+        error = last_error(driver)
+        assert (error["code"], error["param"], error["event_id"]) == (
+            code,
+            param,
+            "mine",
+        )
+    assert kinds(driver.receive("response.create")) == ["response.created"]
+
+
+def test_a_second_answer_has_to_wait_for_the_first() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    driver.receive("response.create", event_id="second")
+    assert last_error(driver)["code"] == "conversation_already_has_active_response"
+    assert last_error(driver)["event_id"] == "second"
+
+
+def test_the_voice_is_fixed_once_it_was_heard() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    driver.answer("One.")
+    driver.update(audio={"output": {"voice": "ash"}})
+    assert last_error(driver)["code"] == "cannot_update_voice"
+    assert kinds(driver.update(instructions="x")) == ["session.updated"]
+
+
+def test_the_websocket_gets_its_audio_back_when_it_asks() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    driver.answer("One.")
+    item_id = driver.sent[-3]["item"]["id"]
+    driver.receive("conversation.item.retrieve", item_id=item_id)
+    content = driver.sent[-1]["item"]["content"][0]
+    assert base64.b64decode(content["audio"]) == SECOND
+    driver.receive(
+        "conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=250
+    )
+    assert driver.sent[-1]["audio_end_ms"] == 250
+    driver.receive(
+        "conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=251
+    )
+    assert last_error(driver)["message"].endswith("already shorter than 251ms")
+
+
+def test_g711_goes_both_ways() -> None:
+    driver = Driver()
+    ulaw = {"format": {"type": "audio/pcmu"}}
+    driver.update(audio={"input": {**ulaw, "turn_detection": None}, "output": ulaw})
+    driver.append(b"\xff" * 8000)
+    driver.receive("input_audio_buffer.commit")
+    # The resampler keeps the last 25 ms until it knows what follows.
+    assert len(driver.turns[0].pcm) == pytest.approx(48000, abs=25 * 48)
+    driver.receive("response.create")
+    driver.heard("Hi")
+    deltas = [
+        base64.b64decode(e["delta"])
+        for e in driver.answer("One.")
+        if e["type"] == "response.output_audio.delta"
+    ]
+    assert len(b"".join(deltas)) == pytest.approx(8000, abs=200)
+
+
+IDS = st.sampled_from([f"item_{n}" for n in range(1, 40)] + ["root", "nobody"])
+EVENTS = st.one_of(
+    st.just({"type": "response.create"}),
+    st.just({"type": "response.create", "response": {"conversation": "none"}}),
+    st.just({"type": "response.cancel"}),
+    st.just({"type": "input_audio_buffer.commit"}),
+    st.just({"type": "input_audio_buffer.clear"}),
+    st.just({"type": "output_audio_buffer.clear"}),
+    st.just({"type": "input_audio_buffer.append", "audio": "AAAA" * 2400}),
+    st.builds(
+        lambda i: {
+            "type": "conversation.item.create",
+            "item": HELLO,
+            "previous_item_id": i,
+        },
+        st.none() | IDS,
+    ),
+    st.builds(lambda i: {"type": "conversation.item.delete", "item_id": i}, IDS),
+    st.builds(lambda i: {"type": "conversation.item.retrieve", "item_id": i}, IDS),
+    st.builds(
+        lambda i, ms: {
+            "type": "conversation.item.truncate",
+            "item_id": i,
+            "content_index": 0,
+            "audio_end_ms": ms,
+        },
+        IDS,
+        st.integers(-5, 2000),
+    ),
+    st.builds(
+        lambda t: {
+            "type": "session.update",
+            "session": {"type": "realtime", "audio": {"input": {"turn_detection": t}}},
+        },
+        st.sampled_from([None, {"type": "server_vad"}, {"type": "semantic_vad"}, 3]),
+    ),
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["type", "item", "session"]), inner)
+        ),
+        max_leaves=5,
+    ).map(lambda junk: {"type": "session.update", "session": junk}),
+)
+STEPS = st.one_of(
+    EVENTS,
+    st.sampled_from(["voice", "silence", "heard", "say", "finish", "fail", "play"]),
+)
+
+
+@pytest.mark.parametrize("playout", [False, True])
+@settings(max_examples=300, deadline=None)
+@given(steps=st.lists(STEPS, max_size=40))
+def test_no_sequence_of_events_breaks_an_invariant(
+    playout: bool, steps: list[Any]
+) -> None:
+    driver = Driver(playout=playout)
+    for step in steps:
+        _take(driver, step)
+    open_responses = set()
+    ids = [event["event_id"] for event in driver.sent]
+    assert len(ids) == len(set(ids))
+    for event in driver.sent:
+        if event["type"] == "response.created":
+            open_responses.add(event["response"]["id"])
+        if event["type"] == "response.done":
+            open_responses.remove(event["response"]["id"])
+    assert open_responses == set(driver.endpoint.unfinished)
+
+
+def _take(driver: Driver, step: Any) -> None:
+    response_id = driver.answers[-1].response_id if driver.answers else "resp_0"
+    match step:
+        case "voice":
+            driver.voice(160)
+        case "silence":
+            driver.silence(320)
+        case "play":
+            driver.play(60)
+        case "heard":
+            if driver.turns:
+                driver.heard("Hi")
+        case "say":
+            driver.endpoint.say(response_id, "One.")
+            driver.endpoint.sound(response_id, SECOND)
+        case "finish":
+            driver.endpoint.finish(response_id)
+        case "fail":
+            driver.endpoint.fail(response_id, "x")
+        case _:
+            driver.endpoint.receive(step)
+    driver.drain()
+
+
+def test_every_event_has_an_id_of_its_own_by_default() -> None:
+    endpoint = Endpoint(effective("sess_1", expires_at=0, model=None), playout=False)
+    endpoint.open()
+    endpoint.open()
+    first, second = (e.event for e in endpoint.drain() if isinstance(e, Send))
+    assert first["event_id"] != second["event_id"]

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from offhook.errors import InvalidRequest, NotFound, SettingsError
+from offhook.relay.agents import Agents, complete, visible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VAD = {
+    "type": "server_vad",
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 500,
+    "create_response": True,
+    "interrupt_response": True,
+}
+
+
+def test_without_agents_there_is_a_default_one() -> None:
+    agents = Agents(source="agents")
+    name, session = agents.find(None)
+    assert agents.built_in
+    assert (name, agents.names) == ("default", ["default"])
+    assert session["type"] == "realtime"
+    assert session["model"] == "gpt-realtime-2.1"
+    assert session["instructions"]
+    assert session["audio"] == {
+        "input": {"transcription": {"model": "gpt-transcribe"}, "turn_detection": VAD},
+        "output": {"voice": "marin"},
+    }
+
+
+def test_an_agents_file_is_read_and_completed(tmp_path: Path) -> None:
+    file = tmp_path / "agents.toml"
+    file.write_text(
+        '[sales]\nmodel = "m"\n[support]\ninstructions = "help"\n'
+        'audio.output.voice = "cedar"\naudio.input.transcription.language = "de"\n'
+        "audio.input.turn_detection.threshold = 0.7\n"
+    )
+    agents = Agents.read(file)
+    assert not agents.built_in
+    assert agents.names == ["sales", "support"]
+    _, session = agents.find("support")
+    assert session["audio"] == {
+        "input": {
+            "transcription": {"model": "gpt-transcribe", "language": "de"},
+            "turn_detection": VAD | {"threshold": 0.7},
+        },
+        "output": {"voice": "cedar"},
+    }
+    assert agents.find("sales")[1]["model"] == "m"
+    assert "threshold" in agents.find("sales")[1]["audio"]["input"]["turn_detection"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("", "names no agent"),
+        ("support = 1", "support must be a table"),
+        ('["a b"]', "'a b'"),
+        ("['']", "''"),
+        ("[support]\naudio = 1", "support.audio must be a table"),
+        (
+            "[support]\naudio.input.turn_detection = true",
+            "support.audio.input.turn_detection must be a table",
+        ),
+        ("[support]\ntype = 'transcription'", "support.type must be"),
+        ("[support]\nmodel = 2026-01-01", "support: a value"),
+        ("[support]\nspeed = nan", "support: a value"),
+        ("[support", "not valid TOML"),
+        ("a = '\udcff'", "not valid TOML"),
+    ],
+)
+def test_a_wrong_file_is_named_with_its_key(
+    tmp_path: Path, text: str, names: str
+) -> None:
+    file = tmp_path / "agents.toml"
+    file.write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(SettingsError) as error:
+        Agents.read(file)
+    assert str(error.value).startswith(str(file))
+    assert names in str(error.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"none\.toml: cannot be read: No such"):
+        Agents.read(tmp_path / "none.toml")
+
+
+def test_an_agent_is_found_by_name_and_others_are_not_told() -> None:
+    agents = Agents({"sales": {}, "support": {}}, source="agents")
+    assert agents.find("sales")[0] == "sales"
+    with pytest.raises(NotFound) as unknown:
+        agents.find("x" * 1000)
+    assert "sales" not in str(unknown.value)
+    assert len(str(unknown.value)) < 120
+    with pytest.raises(InvalidRequest) as missing:
+        agents.find(None)
+    assert missing.value.param == "agent"
+    assert "sales" not in str(missing.value)
+
+
+def test_of_several_agents_default_needs_no_name() -> None:
+    agents = Agents({"sales": {}, "default": {"model": "m"}}, source="agents")
+    assert agents.find(None) == ("default", agents.find("default")[1])
+
+
+@pytest.mark.parametrize("turns", [None, {"type": "semantic_vad", "eagerness": "low"}])
+def test_turn_detection_of_another_kind_replaces_ours_whole(turns: Any) -> None:
+    session = complete({"audio": {"input": {"turn_detection": turns}}})
+    assert session["audio"]["input"]["turn_detection"] == turns
+    # The defaults are everybody's, and stay as they are.
+    assert complete({})["audio"]["input"]["turn_detection"] == VAD
+
+
+def test_captions_can_be_turned_off() -> None:
+    session = complete({"audio": {"input": {"transcription": None}}})
+    assert session["audio"]["input"]["transcription"] is None
+
+
+def test_the_visible_part_says_nothing_of_how_the_agent_works() -> None:
+    session = complete(
+        {
+            "instructions": "canary",
+            "tools": [{"name": "canary"}],
+            "prompt": {"id": "canary"},
+            "tracing": {"workflow_name": "canary"},
+            "new_field": "canary",
+            "output_modalities": ["text"],
+            "audio": {
+                "input": {"transcription": {"prompt": "canary", "language": "de"}},
+                "output": {"voice": "cedar", "new_field": "canary"},
+            },
+        }
+    )
+    shown = visible(session)
+    assert "canary" not in str(shown)
+    assert shown["audio"]["input"]["transcription"] == {
+        "model": "gpt-transcribe",
+        "language": "de",
+    }
+    assert shown["audio"]["output"] == {"voice": "cedar"}
+    assert shown["output_modalities"] == ["text"]
+    assert shown["expires_at"] == 0
+
+
+def test_a_malformed_session_of_an_upstream_shows_nothing() -> None:
+    assert "canary" not in str(visible({"audio": "canary", "model": "m"}))

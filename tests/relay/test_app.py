@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from offhook.errors import SettingsError, UpstreamError
+from offhook.relay.app import create_app
+from offhook.settings import Settings
+from offhook.upstream.base import Answer
+from offhook.upstream.openai import OpenAIUpstream
+from tests.relay.conftest import (
+    ANSWER,
+    KEY,
+    OFFER,
+    PROMPT,
+    Recorder,
+    Relay,
+    error_of,
+    serving,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_mounted_in_another_application_without_lifespan(
+    recorder: Recorder,
+) -> None:
+    host = FastAPI()
+    settings = Settings.load(upstream=recorder.url, api_key=KEY)
+    host.mount("/voice", create_app(settings, agents={"a": {"instructions": PROMPT}}))
+    async with (
+        serving(host) as url,
+        httpx.AsyncClient(base_url=f"{url}/voice", trust_env=False) as client,
+    ):
+        relay = Relay(url, client)
+        assert (await client.get("/")).status_code == 200
+        assert (await client.get("/static/offhook.js")).status_code == 200
+        answer = await relay.call(await relay.grant(Origin=url), Origin=url)
+        assert (answer.status_code, answer.content) == (201, ANSWER)
+        error_of(await relay.call("ek_x"), 401, "invalid_api_key")
+        error_of(await client.get("/nowhere"), 404, "not_found")
+    assert [received.path for received in recorder.received] == ["/v1/realtime/calls"]
+
+
+async def test_agents_come_from_the_settings_file(
+    recorder: Recorder, tmp_path: Path
+) -> None:
+    file = tmp_path / "agents.toml"
+    file.write_text(f'[sales]\ninstructions = "{PROMPT}"\n')
+    settings = Settings.load(upstream=recorder.url, agents=file)
+    async with (
+        serving(create_app(settings)) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        relay = Relay(url, client)
+        await relay.call(await relay.grant({"agent": "sales"}))
+    assert PROMPT.encode() in recorder.received[0].body
+    # Without a key the upstream still gets one: local servers want some key.
+    assert recorder.received[0].headers["authorization"] == "Bearer offhook"
+
+
+class Fixed:
+    """The smallest upstream that a host application may bring."""
+
+    def __init__(self) -> None:
+        self.offers: list[bytes] = []
+        self.closed = False
+
+    async def mint(self, session: Mapping[str, Any], seconds: int) -> dict[str, Any]:
+        raise NotImplementedError
+
+    async def answer(self, offer: bytes, session: Mapping[str, Any]) -> Answer:
+        self.offers.append(offer)
+        if not session.get("audio"):
+            raise NotImplementedError
+        return Answer("rtc_fixed", ANSWER)
+
+    async def hang_up(self, call_id: str) -> None:
+        raise RuntimeError("canary in a bug")
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_given_upstream_answers_and_stays_open() -> None:
+    upstream = Fixed()
+    app = create_app(Settings.load(), upstream=upstream)
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        relay = Relay(url, client)
+        answer = await relay.call(await relay.grant())
+        assert answer.headers["location"] == "/v1/realtime/calls/rtc_fixed"
+        assert "Fixed" in (await client.get("/")).text
+    assert upstream.offers == [OFFER]
+    assert not upstream.closed
+
+
+async def test_a_bug_is_answered_without_its_traceback() -> None:
+    app = create_app(Settings.load(), upstream=Fixed())
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        relay = Relay(url, client)
+        grant = await relay.grant()
+        location = (await relay.call(grant)).headers["location"]
+        failed = await client.post(
+            f"{location}/hangup", headers={"Authorization": f"Bearer {grant}"}
+        )
+        error_of(failed, 500, "internal_error")
+        assert "canary" not in failed.text
+        assert (await relay.call(await relay.grant())).status_code == 201
+
+
+async def test_the_openness_of_the_default_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "offhook")
+    create_app(Settings.load())
+    create_app(Settings.load(), agents={"a": {}})
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines == ["no agents file: local callers may configure their own session"]
+
+
+async def test_lifespan_starts_the_local_endpoint_and_stops_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "offhook.relay.runtime")
+    app = create_app(Settings.load())
+    async with app.router.lifespan_context(app):
+        [line] = [r.getMessage() for r in caplog.records if "no API key" in r.msg]
+        url = line.partition("(")[2].rstrip(")")
+        upstream = OpenAIUpstream(url)
+        assert await upstream.mint({"type": "realtime"}, 60)
+    with pytest.raises(UpstreamError) as error:
+        await upstream.mint({"type": "realtime"}, 60)
+    assert error.value.code == "upstream_unreachable"
+    await upstream.aclose()
+
+
+def test_key_mode_needs_an_upstream() -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY"):
+        create_app(Settings.load(keys="upstream"))
+
+
+def test_a_wrong_upstream_is_found_before_the_first_call() -> None:
+    with pytest.raises(SettingsError, match="OFFHOOK_UPSTREAM"):
+        create_app(Settings.load(upstream="api.openai.com"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/nowhere", 404, "not_found"),
+        ("GET", "/v1/realtime/calls", 405, "method_not_allowed"),
+        ("DELETE", "/", 405, "method_not_allowed"),
+        ("POST", "/static/offhook.js", 405, "method_not_allowed"),
+    ],
+)
+async def test_unknown_routes_and_methods(
+    relay: Relay, method: str, path: str, status: int, code: str
+) -> None:
+    error_of(await relay.client.request(method, path), status, code)

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from offhook.errors import NotFound
+from offhook.relay.calls import Calls
+
+
+def test_a_call_belongs_to_its_grant_until_it_ends() -> None:
+    calls = Calls()
+    calls.add("rtc_1", "grant")
+    calls.check("rtc_1", "grant")
+    with pytest.raises(NotFound) as error:
+        calls.check("rtc_1", "stranger")
+    assert (error.value.status, error.value.code) == (404, "call_id_not_found")
+    calls.remove("rtc_1")
+    with pytest.raises(NotFound):
+        calls.check("rtc_1", "grant")
+    calls.remove("rtc_1")
+
+
+def test_the_oldest_call_makes_room() -> None:
+    calls = Calls(limit=2)
+    for number in "123":
+        calls.add(f"rtc_{number}", "grant")
+    with pytest.raises(NotFound):
+        calls.check("rtc_1", "grant")
+    calls.check("rtc_2", "grant")
+    calls.check("rtc_3", "grant")

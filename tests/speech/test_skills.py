@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import random
+from datetime import datetime
+
+import pytest
+
+from offhook.speech import Prompt, Turn
+from offhook.speech.skills import Skills
+
+NOW = datetime(2026, 11, 22, 22, 8)
+DATE = "Today is Sunday, November 22, 2026."
+
+
+def answer(*said: str, now: datetime = NOW, seed: int = 0) -> str:
+    """Say things in turn, and give the last answer."""
+    skills = Skills(lambda: now, random.Random(seed))
+    turns: list[Turn] = []
+    for text in said:
+        turns.append(Turn("user", text))
+        turns.append(Turn("assistant", skills.answer(Prompt("", tuple(turns)))))
+    return turns[-1].text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What time is it?",
+        "what time is it",
+        "What's the time?",
+        "Tell me the time, please.",
+        "Can you tell me what time it is right now?",
+        "Do you have the time?",
+        "Hey, what time is it in here?",
+        "What is the current time?",
+        "Time?",
+    ],
+)
+def test_time(text: str) -> None:
+    assert answer(text) == "It is 10:08 PM."
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "said"),
+    [(0, 5, "12:05 AM"), (9, 30, "9:30 AM"), (12, 0, "12:00 PM"), (13, 1, "1:01 PM")],
+)
+def test_time_of_day(hour: int, minute: int, said: str) -> None:
+    assert answer("What time is it?", now=datetime(2026, 1, 1, hour, minute)) == (
+        f"It is {said}."
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What's the date?",
+        "What is today's date?",
+        "What day is it today?",
+        "Which day of the week is it?",
+        "What year is it?",
+        "Tell me the date please",
+        "What's today?",
+    ],
+)
+def test_date(text: str) -> None:
+    assert answer(text) == DATE
+
+
+def test_date_of_other_days() -> None:
+    assert answer("What day is tomorrow?") == "Tomorrow is Monday, November 23, 2026."
+    assert answer("What day was it yesterday?") == (
+        "Yesterday was Saturday, November 21, 2026."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Repeat after me, blue whales sing slowly.", "Blue whales sing slowly."),
+        ("Repeat after me: I am here", "I am here."),
+        ("Repeat after me. Is it late?", "Is it late?"),
+        ("Can you please say good morning Ada?", "Good morning Ada?"),
+        ("Please repeat, what time is it?", "What time is it?"),
+    ],
+)
+def test_repeat(text: str, said: str) -> None:
+    assert answer(text) == said
+
+
+@pytest.mark.parametrize(
+    "text", ["Say that again.", "Can you repeat that, please?", "What did you say?"]
+)
+def test_say_again(text: str) -> None:
+    assert answer("What is 2 + 2?", text) == "2 plus 2 is 4."
+    assert answer(text) == "I have not said anything yet."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "How do you spell necessary?",
+        "Spell necessary.",
+        "Please spell the word necessary",
+        "Can you spell necessary, please?",
+        'How would you spell "necessary"?',
+    ],
+)
+def test_spell(text: str) -> None:
+    assert answer(text) == "Necessary: N, E, C, E, S, S, A, R, Y."
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Count to five.", "1, 2, 3, 4, 5."),
+        ("Can you count from three to 6?", "3, 4, 5, 6."),
+        ("Count down from four.", "4, 3, 2, 1."),
+        ("Count backwards from five to three.", "5, 4, 3."),
+        ("Count to a million.", "That takes too long. I count fifty numbers at most."),
+    ],
+)
+def test_count(text: str, said: str) -> None:
+    assert answer(text) == said
+
+
+@pytest.mark.parametrize(
+    "text", ["Flip a coin.", "Toss a coin, please", "Heads or tails?"]
+)
+def test_coin_has_two_sides(text: str) -> None:
+    sides = {answer(text, seed=seed) for seed in range(20)}
+    assert sides == {"It is heads.", "It is tails."}
+
+
+def test_die_has_six_sides() -> None:
+    rolls = {answer("Roll a die.", seed=seed) for seed in range(100)}
+    assert rolls == {f"I rolled a {side}." for side in range(1, 7)}
+
+
+def test_dice() -> None:
+    assert answer("Roll the dice.").count(" and ") == 1
+    assert answer("Roll three dice.").count(",") == 1
+    assert answer("Roll 99 dice.") == "I have six dice only."
+
+
+def test_sums_and_units() -> None:
+    assert answer("What's seven times eight?") == "7 times 8 is 56."
+    assert answer("What's 15% of 80?") == "15 percent of 80 is 12."
+    assert answer("How many feet are in a mile?") == "1 mile is 5,280 feet."
+
+
+def test_name() -> None:
+    assert answer("Hi, my name is ada.") == "Nice to meet you, Ada."
+    assert answer("My name's Ada.", "Thanks.", "What's my name?") == "Your name is Ada."
+    assert answer("Do you know my name?") == "You have not told me your name."
+
+
+def test_memory() -> None:
+    assert answer("Birds fly.", "What did I say?") == "You said: Birds fly."
+    assert answer("What did I just say?") == "Nothing before that."
+
+
+@pytest.mark.parametrize("text", ["Hello.", "Hi there!", "Good morning."])
+def test_greeting(text: str) -> None:
+    assert answer(text) == "Hello! How can I help?"
+
+
+@pytest.mark.parametrize(
+    "text", ["Goodbye.", "Good-by.", "Ok, bye!", "Thank you, bye."]
+)
+def test_goodbye(text: str) -> None:
+    assert answer(text) == "Goodbye!"
+
+
+@pytest.mark.parametrize(
+    "text", ["Thanks!", "Thank you very much.", "Okay, thank you."]
+)
+def test_thanks(text: str) -> None:
+    assert answer(text) == "You are welcome."
+
+
+@pytest.mark.parametrize(
+    "text", ["Help.", "What can you do?", "Who are you?", "Are you a robot?"]
+)
+def test_help_is_honest(text: str) -> None:
+    said = answer(text)
+    assert "offline" in said
+    assert "OPENAI_API_KEY" in said
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "What is the weather in Paris?",
+        "What is the best time to visit Rome?",
+        "Have a nice day.",
+        "I counted my change.",
+    ],
+)
+def test_anything_else_is_only_heard(text: str) -> None:
+    said = answer(text)
+    assert said.startswith(f"I am a small offline stand-in. I heard: {text} ")
+    assert "OPENAI_API_KEY" in said
+
+
+@pytest.mark.parametrize("text", ["", "  ", "...", "?"])
+def test_nothing_heard(text: str) -> None:
+    assert answer(text) == "Sorry, I didn't catch that."
+
+
+def test_nobody_has_spoken() -> None:
+    system = Turn("system", "Be brief.")
+    assert Skills().answer(Prompt("", (system,))) == "Hello! How can I help?"
+
+
+@pytest.mark.anyio
+async def test_reply_comes_in_sentences() -> None:
+    prompt = Prompt("", (Turn("user", "Hello."),))
+    assert [s async for s in Skills().reply(prompt)] == ["Hello!", "How can I help?"]

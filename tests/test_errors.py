@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from offhook import errors
+from offhook.errors import MissingExtra, OffhookError, UpstreamError, redact
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "kind"),
+    [
+        ("InvalidRequest", 400, "invalid_request_error"),
+        ("Unauthorized", 401, "invalid_request_error"),
+        ("Forbidden", 403, "invalid_request_error"),
+        ("NotFound", 404, "invalid_request_error"),
+        ("ServerError", 500, "server_error"),
+        ("SettingsError", 500, "server_error"),
+        ("UpstreamError", 502, "upstream_error"),
+    ],
+)
+def test_each_error_says_whose_fault_it_is(name: str, status: int, kind: str) -> None:
+    error = getattr(errors, name)("why", code="c", param="p")
+    assert isinstance(error, OffhookError)
+    assert error.status == status
+    assert error.body() == {
+        "error": {"message": "why", "type": kind, "code": "c", "param": "p"}
+    }
+
+
+def test_a_status_belongs_to_one_error_only() -> None:
+    assert UpstreamError("", status=504).status == 504
+    assert UpstreamError("").status == 502
+
+
+def test_a_missing_extra_names_the_command() -> None:
+    error = MissingExtra("local", "moonshine_voice")
+    assert "pip install 'offhook[local]'" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("text", "safe"),
+    [
+        ("key sk-proj-a_B-1.", "key [redacted]"),
+        ("ek_abc.def.ghi, and", "[redacted], and"),
+        ("Authorization: Bearer abc~+/= x", "Authorization: [redacted] x"),
+        ("bearer\tabc", "[redacted]"),
+        ("a task-force and week_end", "a task-force and week_end"),
+        ("nothing", "nothing"),
+    ],
+)
+def test_what_looks_like_a_key_is_redacted(text: str, safe: str) -> None:
+    assert redact(text) == safe
+
+
+def test_a_known_secret_is_redacted_whatever_it_looks_like() -> None:
+    assert redact("it is hunter2", "hunter2", "") == "it is [redacted]"

@@ -1,0 +1,284 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.responses import (
+    JSONResponse,
+    RedirectResponse,
+    Response,
+    StreamingResponse,
+)
+
+from offhook.errors import InvalidRequest, NotFound, SettingsError, UpstreamError
+from offhook.upstream.openai import OpenAIUpstream, normalise
+from tests.relay.conftest import ANSWER, KEY, OFFER, Recorder, hold
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+
+    from offhook.upstream.base import Upstream
+
+pytestmark = pytest.mark.anyio
+
+SESSION = {"type": "realtime", "model": "m"}
+CALLS = "/v1/realtime/calls"
+
+
+@pytest.fixture
+async def upstream(recorder: Recorder) -> AsyncIterator[Upstream]:
+    upstream = OpenAIUpstream(recorder.url, KEY, seconds=5)
+    yield upstream
+    await upstream.aclose()
+
+
+async def failure(upstream: Upstream) -> UpstreamError:
+    with pytest.raises(UpstreamError) as error:
+        await upstream.answer(OFFER, SESSION)
+    assert "canary" not in str(error.value)
+    return error.value
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("https://api.example", "https://api.example/v1"),
+        ("https://api.example/", "https://api.example/v1"),
+        ("https://api.example/v1/", "https://api.example/v1"),
+        ("http://127.0.0.1:8041/openai", "http://127.0.0.1:8041/openai"),
+    ],
+)
+def test_a_base_url_gets_its_version(given: str, expected: str) -> None:
+    assert str(normalise(given)) == expected
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "api.openai.com",
+        "ftp://example.com",
+        "https://",
+        "http://example.com:port",
+        "https://user:canary@example.com",
+        "https://example.com/v1?key=canary",
+        "https://example.com/v1#canary",
+    ],
+)
+def test_another_url_is_the_operators_mistake(url: str) -> None:
+    with pytest.raises(SettingsError, match="OFFHOOK_UPSTREAM") as error:
+        normalise(url)
+    assert "canary" not in str(error.value)
+
+
+@pytest.mark.parametrize("key", ["sk-canary\r\n", "sk-cänary"])
+def test_a_key_that_no_header_takes_is_the_operators_mistake(key: str) -> None:
+    with pytest.raises(SettingsError, match="OPENAI_API_KEY") as error:
+        OpenAIUpstream("http://127.0.0.1", key)
+    assert "sk-" not in str(error.value)
+
+
+async def test_a_secret_is_minted(upstream: Upstream, recorder: Recorder) -> None:
+    recorder.reply = JSONResponse({"value": "ek_upstream"})
+    secret = await upstream.mint({"instructions": "\ud800"}, 30)
+    assert secret["value"] == "ek_upstream"
+    assert secret["calls_url"] == f"{recorder.url}{CALLS}"
+    [sent] = recorder.received
+    assert sent.path == "/v1/realtime/client_secrets"
+    assert sent.headers["content-type"] == "application/json"
+    assert sent.headers["authorization"] == f"Bearer {KEY}"
+    assert json.loads(sent.body)["expires_after"] == {
+        "anchor": "created_at",
+        "seconds": 30,
+    }
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"value": 1}'])
+async def test_a_secret_without_a_value_is_malformed(
+    upstream: Upstream, recorder: Recorder, body: bytes
+) -> None:
+    recorder.reply = Response(body)
+    with pytest.raises(UpstreamError) as error:
+        await upstream.mint(SESSION, 30)
+    assert error.value.code == "upstream_malformed"
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "/v1/realtime/calls/rtc_1",
+        "https://api.example/v1/realtime/calls/rtc_1",
+        "/v1/realtime/calls/rtc_1/?x=/y",
+        "rtc_1",
+    ],
+)
+async def test_the_call_id_is_locations_last_segment(
+    upstream: Upstream, recorder: Recorder, location: str
+) -> None:
+    recorder.reply = Response(ANSWER, 200, {"Location": location})
+    answer = await upstream.answer(OFFER, SESSION)
+    assert (answer.call_id, answer.sdp) == ("rtc_1", ANSWER)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (ANSWER, {}),
+        (ANSWER, {"Location": "/"}),
+        (ANSWER, {"Location": "/calls/.."}),
+        (ANSWER, {"Location": "/calls/a%2Fb"}),
+        (ANSWER, {"Location": "/calls/" + "x" * 200}),
+        (b"", {"Location": "/calls/rtc_1"}),
+        (b"<html>canary", {"Location": "/calls/rtc_1"}),
+        (b"v=0" * 200_000, {"Location": "/calls/rtc_1"}),
+    ],
+)
+async def test_an_answer_without_its_parts_is_malformed(
+    upstream: Upstream, recorder: Recorder, body: bytes, headers: dict[str, str]
+) -> None:
+    recorder.reply = Response(body, 201, headers)
+    error = await failure(upstream)
+    assert (error.status, error.code) == (502, "upstream_malformed")
+
+
+async def test_a_redirect_is_not_followed(
+    upstream: Upstream, recorder: Recorder
+) -> None:
+    recorder.reply = RedirectResponse(f"{recorder.url}/calls/rtc_1", 307)
+    error = await failure(upstream)
+    assert (error.status, error.code) == (502, "upstream_redirected")
+    assert len(recorder.received) == 1
+
+
+async def test_an_offer_that_the_upstream_cannot_use_is_the_callers_fault(
+    upstream: Upstream, recorder: Recorder
+) -> None:
+    recorder.fail(400, "Invalid SDP offer", "invalid_offer")
+    with pytest.raises(InvalidRequest, match="Invalid SDP offer") as error:
+        await upstream.answer(OFFER, SESSION)
+    assert (error.value.status, error.value.code) == (400, "invalid_offer")
+
+
+async def test_a_rejection_is_quoted_shortly_and_without_keys(
+    upstream: Upstream, recorder: Recorder
+) -> None:
+    message = f"Bad model, key {KEY}, Bearer canary, ek_canary. "
+    recorder.fail(400, message + "x" * 1000)
+    error = await failure(upstream)
+    assert error.code == "upstream_rejected"
+    assert "Bad model" in error.message
+    assert len(error.message) < 400
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"canary", b"[]", b'{"error": 1}', b'{"error": {"message": 5}}']
+)
+async def test_a_rejection_in_another_shape_has_no_reason(
+    upstream: Upstream, recorder: Recorder, body: bytes
+) -> None:
+    recorder.reply = Response(body, 422)
+    error = await failure(upstream)
+    assert (error.status, error.code) == (502, "upstream_rejected")
+    assert "no reason" in error.message
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"), [("7", "7"), ("x" * 100, None), (None, None)]
+)
+async def test_retry_after_is_kept(
+    upstream: Upstream, recorder: Recorder, value: str | None, kept: str | None
+) -> None:
+    headers = {} if value is None else {"Retry-After": value}
+    recorder.reply = Response(status_code=429, headers=headers)
+    error = await failure(upstream)
+    assert (error.status, error.retry_after) == (503, kept)
+
+
+async def test_the_deadline_covers_the_whole_answer(recorder: Recorder) -> None:
+    """Bytes that keep coming do not put it off."""
+
+    async def drip(request: Request) -> Response:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield b"v=0"
+            await hold(request)
+
+        return StreamingResponse(chunks(), 201)
+
+    for reply in (hold, drip):
+        recorder.reply = reply
+        upstream = OpenAIUpstream(recorder.url, KEY, seconds=0.05)
+        error = await failure(upstream)
+        assert (error.status, error.code) == (504, "upstream_timeout")
+        assert "0.05 seconds" in error.message
+        await upstream.aclose()
+    assert len(recorder.received) == 2
+
+
+@asynccontextmanager
+async def saying(words: bytes) -> AsyncIterator[str]:
+    """Listen on a socket, and say this to everybody."""
+
+    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        assert length is not None
+        await reader.readexactly(int(length[1]))
+        writer.write(words)
+        writer.close()
+
+    async with await asyncio.start_server(speak, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+@pytest.mark.parametrize("words", [b"canary\r\n\r\n", b"HTTP/1.1 201 OK\r\n"])
+async def test_what_is_not_http_is_malformed(words: bytes) -> None:
+    async with saying(words) as url:
+        upstream = OpenAIUpstream(url, KEY)
+        assert (await failure(upstream)).code == "upstream_malformed"
+        await upstream.aclose()
+
+
+async def test_nobody_there_is_unreachable() -> None:
+    upstream = OpenAIUpstream("http://127.0.0.1:1", KEY)
+    error = await failure(upstream)
+    assert (error.status, error.code) == (502, "upstream_unreachable")
+    await upstream.aclose()
+
+
+async def test_a_call_is_hung_up(upstream: Upstream, recorder: Recorder) -> None:
+    await upstream.hang_up("rtc_1")
+    assert [r.path for r in recorder.received] == [f"{CALLS}/rtc_1/hangup"]
+    recorder.fail(404, "No session found", "call_id_not_found")
+    for call_id in ("rtc_1", "../rtc_1", ""):
+        with pytest.raises(NotFound) as error:
+            await upstream.hang_up(call_id)
+        assert error.value.code == "call_id_not_found"
+    assert len(recorder.received) == 2
+
+
+async def test_no_proxy_stands_before_this_machine(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    upstream = OpenAIUpstream(recorder.url, KEY)
+    assert (await upstream.answer(OFFER, SESSION)).sdp == ANSWER
+    await upstream.aclose()
+
+
+async def test_elsewhere_the_standard_proxy_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("NO_PROXY", "no_proxy", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    async with saying(b"HTTP/1.1 503 \r\nContent-Length: 0\r\n\r\n") as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        upstream = OpenAIUpstream("http://upstream.invalid", KEY)
+        assert (await failure(upstream)).code == "upstream_failed"
+        await upstream.aclose()
