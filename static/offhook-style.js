@@ -26,8 +26,9 @@ const CSS = `
 * { box-sizing: border-box; }
 .call {
   display: grid;
+  grid-template-columns: minmax(0, 1fr);
   gap: 1rem;
-  padding: 1.25rem;
+  padding: 1rem;
   border: 1px solid var(--_line);
   border-radius: var(--_radius);
   background: var(--_surface);
@@ -43,7 +44,7 @@ header { display: flex; gap: .5rem 1rem; align-items: baseline; justify-content:
 .status[data-state=connected]::before { border-color: var(--_accent); background: var(--_accent); }
 
 .levels { display: grid; gap: .375rem; }
-.level { display: grid; grid-template-columns: 4.5rem 1fr 4.5rem; gap: .75rem; align-items: center; font-size: .875em; }
+.level { display: grid; grid-template-columns: 4rem minmax(0, 1fr) 4.5rem; gap: .5rem; align-items: center; font-size: .875em; }
 .level .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .doing { color: var(--_quiet); text-align: end; white-space: nowrap; }
 .bar { block-size: 6px; border-radius: 3px; background: var(--_line); overflow: hidden; }
@@ -79,7 +80,7 @@ li[data-role=assistant] .speaker { color: var(--_accent); }
 .error p { margin: 0; }
 .error .what { font-weight: 600; }
 
-.controls { display: grid; grid-template-columns: 1fr 1fr; gap: .625rem; }
+.controls { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .625rem; }
 .controls .main { grid-column: 1 / -1; }
 form { display: flex; gap: .625rem; }
 button, input {
@@ -90,7 +91,7 @@ input { flex: 1; min-inline-size: 0; padding-inline: .875rem; }
 input::placeholder { color: var(--_quiet); opacity: 1; }
 button {
   display: inline-flex; gap: .5rem; align-items: center; justify-content: center;
-  padding-inline: 1rem; font-weight: 500; cursor: pointer;
+  padding-inline: .75rem; font-weight: 500; cursor: pointer;
 }
 button:hover:enabled { background: var(--_well); }
 button[aria-pressed=true] { background: var(--_text); color: var(--_surface); border-color: var(--_text); }
@@ -108,6 +109,7 @@ svg { inline-size: 1.25em; block-size: 1.25em; flex: none; fill: none; stroke: c
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 
 @container (min-width: 32rem) {
+  .call { padding: 1.25rem; }
   .controls { grid-template-columns: 2fr 1fr 1fr; }
   .controls .main { grid-column: auto; }
   .controls button { min-block-size: 3.25rem; }

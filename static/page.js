@@ -25,11 +25,10 @@ if (navigator.mediaDevices) {
   listDevices();
 }
 phone.addEventListener("statechange", stateChanged);
-agent?.addEventListener("change", () => (phone.agent = agent.value));
-if (agent) phone.agent = agent.value; // the browser may have kept an earlier choice
+agent?.addEventListener("change", chooseAgent);
+chooseAgent(); // the browser may have kept an earlier choice
 speaker.addEventListener("change", chooseSpeaker);
 speaker.closest("p")?.toggleAttribute("hidden", !("setSinkId" in sound));
-showSnippet();
 phone.addEventListener("*", showEvent);
 
 /** @param {AbortSignal} signal */
@@ -72,6 +71,11 @@ function fill(select, devices) {
   const named = devices.filter(({ deviceId, label }) => label && deviceId !== "default");
   select.replaceChildren(new Option("Default", ""), ...named.map(({ deviceId, label }) => new Option(label, deviceId)));
   select.value = named.some(({ deviceId }) => deviceId === chosen) ? chosen : "";
+}
+
+function chooseAgent() {
+  if (agent) phone.agent = agent.value;
+  showSnippet();
 }
 
 async function chooseSpeaker() {
