@@ -53,6 +53,8 @@ export class Line {
   #muted = false;
   #wasEnabled = true;
   #base;
+  /** Where offers go: the relay, or in key mode the upstream itself. */
+  #calls;
 
   /** @type {string | undefined} */ callId;
   /** @type {MediaStream | undefined} */ mediaStream;
@@ -69,6 +71,7 @@ export class Line {
     const base = new URL(options.base || "..", options.base ? globalThis.document?.baseURI : import.meta.url);
     if (!base.pathname.endsWith("/")) base.pathname += "/";
     this.#base = base;
+    this.#calls = new URL("v1/realtime/calls", base);
   }
 
   /** Resolves when the session is there. Rejects with the CallError that closed the line. */
@@ -157,8 +160,10 @@ export class Line {
     const { signal } = this.#controller;
     if (!getToken) {
       const body = JSON.stringify({ agent, session });
-      const response = await this.#post("client_secrets", { "Content-Type": "application/json" }, body);
-      const { value } = await response.json().catch(() => ({}));
+      const url = new URL("v1/realtime/client_secrets", this.#base);
+      const response = await this.#post(url, { "Content-Type": "application/json" }, body);
+      const { value, calls_url: calls } = await response.json().catch(() => ({}));
+      if (typeof calls === "string") this.#calls = new URL(calls);
       if (typeof value !== "string") throw new CallError("relay_refused", { message: "The voice service gave no key." });
       return value;
     }
@@ -182,7 +187,7 @@ export class Line {
     this.#addMicrophone(peer, stream);
     const offer = await peer.createOffer();
     await peer.setLocalDescription(offer);
-    const response = await this.#post("calls", { "Content-Type": "application/sdp", ...this.#authorization }, offer.sdp);
+    const response = await this.#post(this.#calls, { "Content-Type": "application/sdp", ...this.#authorization }, offer.sdp);
     this.callId = response.headers.get("Location")?.split("/").pop() || undefined;
     const sdp = await response.text();
     await peer.setRemoteDescription({ type: "answer", sdp }).catch((cause) => {
@@ -263,14 +268,13 @@ export class Line {
   }
 
   /**
-   * @param {string} path below v1/realtime/
+   * @param {URL} url
    * @param {Record<string, string>} headers
    * @param {string} [body]
    */
-  async #post(path, headers, body) {
+  async #post(url, headers, body) {
     const { fetch = globalThis.fetch } = this.#options;
     const { signal } = this.#controller;
-    const url = new URL(`v1/realtime/${path}`, this.#base);
     const response = await fetch(url, { method: "POST", headers, body, signal, cache: "no-store" }).catch((cause) => {
       throw unreachableError(url, cause);
     });
@@ -280,9 +284,10 @@ export class Line {
 
   /** Tells the relay, even while the page goes away. It notices by itself too, only later. */
   #hangUp() {
-    if (!this.callId) return;
+    // An upstream's own hang-up wants the server's key: in key mode it must notice by itself.
+    if (!this.callId || this.#calls.origin !== this.#base.origin) return;
     const { fetch = globalThis.fetch } = this.#options;
-    const url = new URL(`v1/realtime/calls/${this.callId}/hangup`, this.#base);
+    const url = new URL(`${this.#calls}/${this.callId}/hangup`);
     fetch(url, { method: "POST", headers: this.#authorization, keepalive: true }).catch(() => {});
   }
 

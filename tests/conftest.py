@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING
 
 import pytest
 
-from offhook.audio import resample
 from offhook.local import serving
 from offhook.settings import LocalSettings
 from offhook.speech import Engines
+from tests.relays import clean_environment, recorder, relay, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-Speak = "Callable[[str], Awaitable[bytes]]"
+__all__ = ["clean_environment", "recorder", "relay", "running"]
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +43,3 @@ async def local_url(engines: Engines) -> AsyncIterator[str]:
     """The base URL of a local endpoint; `engines` first, as loading is shared."""
     async with serving(LocalSettings.model_validate({"port": 0})) as url:
         yield url
-
-
-up = functools.partial(resample, src=24000, dst=48000)

@@ -1,4 +1,4 @@
-"""Finds a Chromium for the tests, or installs one: `python -m tests.browser.chromium`."""
+"""Finds a Chromium for the tests, or installs one when run as a program."""
 
 from __future__ import annotations
 
@@ -12,6 +12,16 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable
 _MAC = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
+)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--autoplay-policy=no-user-gesture-required",
 )
 
 
@@ -29,10 +39,8 @@ def install() -> None:
         return
     if os.geteuid() == 0 and shutil.which("apt-get"):
         subprocess.run(["apt-get", "update", "-q"], check=False)
-        debian = subprocess.run(
-            ["apt-get", "install", "-y", "-q", "chromium"], check=False
-        )
-        if debian.returncode == 0 and executable():
+        install = ["apt-get", "install", "-y", "-q", "chromium"]
+        if subprocess.run(install, check=False).returncode == 0 and executable():
             return
     playwright = [sys.executable, "-m", "playwright", "install", "chromium"]
     subprocess.run(playwright, check=True)

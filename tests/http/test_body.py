@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.relay.conftest import OFFER, Recorder, Relay, Running, error_of
+from tests.relays import OFFER, Recorder, Relay, Running, error_of
 
 pytestmark = pytest.mark.anyio
 

@@ -12,7 +12,7 @@ from offhook.relay.app import create_app
 from offhook.settings import Settings
 from offhook.upstream.base import Answer
 from offhook.upstream.openai import OpenAIUpstream
-from tests.relay.conftest import (
+from tests.relays import (
     ANSWER,
     KEY,
     OFFER,
@@ -35,7 +35,8 @@ async def test_mounted_in_another_application_without_lifespan(
 ) -> None:
     host = FastAPI()
     settings = Settings.load(upstream=recorder.url, api_key=KEY)
-    host.mount("/voice", create_app(settings, agents={"a": {"instructions": PROMPT}}))
+    app = create_app(settings, agents={"a": {"instructions": PROMPT}})
+    host.mount("/voice", app)
     async with (
         serving(host) as url,
         httpx.AsyncClient(base_url=f"{url}/voice", trust_env=False) as client,
@@ -48,6 +49,8 @@ async def test_mounted_in_another_application_without_lifespan(
         error_of(await relay.call("ek_x"), 401, "invalid_api_key")
         error_of(await client.get("/nowhere"), 404, "not_found")
     assert [received.path for received in recorder.received] == ["/v1/realtime/calls"]
+    # Where nobody says that the end has come, the end of the event loop does.
+    await app.state.relay.runtime.aclose()
 
 
 async def test_agents_come_from_the_settings_file(

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.relay.conftest import Recorder, Relay, Running, error_of
+from tests.relays import Recorder, Relay, Running, error_of
 
 pytestmark = pytest.mark.anyio
 

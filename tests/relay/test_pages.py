@@ -5,7 +5,7 @@ import re
 import pytest
 
 from offhook import __version__
-from tests.relay.conftest import KEY, PROMPT, Recorder, Relay, Running
+from tests.relays import KEY, PROMPT, Recorder, Relay, Running
 
 pytestmark = pytest.mark.anyio
 

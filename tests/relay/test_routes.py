@@ -12,7 +12,7 @@ import pytest
 from openai.types.realtime import ClientSecretCreateResponse
 from starlette.responses import Response
 
-from tests.relay.conftest import (
+from tests.relays import (
     ANSWER,
     KEY,
     OFFER,

@@ -11,7 +11,7 @@ from offhook.errors import MissingExtra
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.settings import Settings
 from offhook.upstream.openai import OpenAIUpstream
-from tests.relay.conftest import OFFER, Recorder
+from tests.relays import OFFER, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,7 +16,7 @@ from starlette.responses import (
 
 from offhook.errors import InvalidRequest, NotFound, SettingsError, UpstreamError
 from offhook.upstream.openai import OpenAIUpstream, normalise
-from tests.relay.conftest import ANSWER, KEY, OFFER, Recorder, hold
+from tests.relays import ANSWER, KEY, OFFER, Recorder, hold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

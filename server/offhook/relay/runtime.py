@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# An event loop holds its tasks by weak references only. A host may drop its application
+# without a word; what the application opened is then closed by the end of the loop.
+_running: set[asyncio.Task[None]] = set()
+
 
 def upstream_url(settings: Settings) -> httpx.URL | None:
     """Where the upstream is, or None for the built-in local endpoint.
@@ -105,7 +109,10 @@ class Runtime:
         for old in [old for old in self._owners if old.is_closed()]:
             del self._owners[old]
         ready: asyncio.Future[Upstream] = loop.create_future()
-        owner = _Owner(loop.create_task(self._own(ready)), ready)
+        task = loop.create_task(self._own(ready))
+        _running.add(task)
+        task.add_done_callback(_running.discard)
+        owner = _Owner(task, ready)
         self._owners[loop] = owner
         return owner
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from offhook.audio import from_float
+from offhook.audio import from_float, skip_silence
 from offhook.speech.optional import require
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 RATE = 24000
 
+_LEAD_MS = 40  # of silence before the first word
 _SPEEDS = (0.25, 1.5)  # what the Realtime API allows
 _MARKUP = re.compile(r"[*_`#|~]+")  # a chat model's emphasis, headings and code
 _RESPELLED = {"OPENAI": "OpenAI", "Offhook": "Off hook"}  # else they are misread
@@ -93,8 +94,10 @@ class Hibari:
             if len(ids) > 2:  # the first and the last only pad
                 with self._lock:
                     samples = self._synthesise(ids, speaker, pace, noise)
-                # The model speaks softly: 6 dB more, and no hard clipping.
-                yield from_float(np.tanh(2 * samples))
+                # The model speaks softly: 6 dB more, and no hard clipping. It begins
+                # with 300 ms of silence, which a caller would have to wait for.
+                loud = from_float(np.tanh(2 * samples))
+                yield skip_silence(loud, RATE, keep_ms=_LEAD_MS)
 
     def _synthesise(
         self, ids: list[int], speaker: Voice, pace: float, noise: np.random.Generator

@@ -1,0 +1,37 @@
+"""Somebody else's web site, with a policy of its own, that wants a voice agent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.routing import Route
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+MODULES = Path(__file__).with_name("node_modules")
+_SDK = MODULES / "@openai/agents-realtime/dist/bundle/openai-realtime-agents.umd.js"
+
+ELEMENT = """<!doctype html><html lang="en"><head><title>Shop</title>
+<link rel="icon" href="data:,">
+<script type="module" src="{voice}static/offhook-call-define.js"></script></head>
+<body><h1>Shop</h1><offhook-call></offhook-call></body></html>"""
+
+SDK = """<!doctype html><html lang="en"><head><title>SDK</title>
+<script src="/sdk.js"></script></head><body></body></html>"""
+
+
+def site(html: str, policy: str | None = None) -> Starlette:
+    """Make a site of one page, and the official SDK beside it."""
+
+    async def page(_: Request) -> Response:
+        headers = {"Content-Security-Policy": policy} if policy else {}
+        return HTMLResponse(html, headers=headers)
+
+    async def sdk(_: Request) -> Response:
+        return FileResponse(_SDK)
+
+    return Starlette(routes=[Route("/", page), Route("/sdk.js", sdk)])
