@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
+import wave
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tests.browser.chromium import ARGUMENTS, executable
+
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from numpy.typing import NDArray
-    from playwright.async_api import Locator, Page, Request
+    from playwright.async_api import Locator, Page, Playwright, Request
+
+_EAR = Path(__file__).with_name("ear.js")
 
 RATE = 24000
 _LOUD = 0.02  # of full scale: well above the codec's noise, well below speech
@@ -43,7 +53,7 @@ class Visitor:
             "([kind, count]) => window.ear.events.filter("
             "(text) => JSON.parse(text).type === kind).length >= count",
             arg=[kind, count],
-            timeout=30_000,
+            timeout=60_000,
         )
 
     async def captions(self, role: str) -> list[str]:
@@ -74,3 +84,39 @@ class Visitor:
         starts = [loud[0], *loud[breaks + 1]]
         ends = [*loud[breaks], loud[-1]]
         return [(float(a), float(b)) for a, b in zip(starts, ends, strict=True)]
+
+
+@asynccontextmanager
+async def visiting(
+    playwright: Playwright, speech: bytes, *, microphone: bool = True
+) -> AsyncIterator[Visitor]:
+    """Open a browser.
+
+    Args:
+        playwright: Drives it.
+        speech: What its microphone says, once: 24 kHz PCM.
+        microphone: Whether pages may have it.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "speech.wav")
+        with wave.open(str(file), "wb") as sound:
+            sound.setnchannels(1)
+            sound.setsampwidth(2)
+            sound.setframerate(RATE)
+            sound.writeframes(speech + bytes(2 * RATE))
+        arguments = [
+            *ARGUMENTS,
+            "--use-fake-device-for-media-stream",
+            f"--use-file-for-fake-audio-capture={file}%noloop",
+        ]
+        if microphone:
+            arguments.append("--use-fake-ui-for-media-stream")
+        browser = await playwright.chromium.launch(
+            executable_path=executable(), args=arguments
+        )
+        try:
+            context = await browser.new_context()
+            await context.add_init_script(path=_EAR)
+            yield Visitor(await context.new_page())
+        finally:
+            await browser.close()

@@ -80,7 +80,7 @@ class Driver:
     def heard(self, text: str) -> list[Event]:
         """Give the oldest turn its words."""
         turn = self.turns.pop(0)
-        self.endpoint.heard(turn.item_id, text, len(turn.pcm) / 48000)
+        self.endpoint.heard(turn.item_id, turn.attempt, text)
         return self.drain()
 
     def answer(

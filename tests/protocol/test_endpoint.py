@@ -118,7 +118,9 @@ def test_the_turn_has_its_padding_and_its_silence_on_the_audio_clock() -> None:
     assert started["audio_start_ms"] == 960 - 300
     [stopped] = [e for e in driver.silence() if e["type"].endswith("speech_stopped")]
     assert stopped["audio_end_ms"] == 960 + 640 + 512  # whole frames of 32 ms
-    assert len(driver.turns[0].pcm) == (960 + 640 + 512 - 660) * 48
+    driver.receive("conversation.item.retrieve", item_id=stopped["item_id"])
+    audio = base64.b64decode(driver.sent[-1]["item"]["content"][0]["audio"])
+    assert len(audio) == (960 + 640 + 512 - 660) * 48
 
 
 def test_audio_that_pours_in_faster_than_it_is_heard_loses_nothing() -> None:
@@ -129,6 +131,70 @@ def test_audio_that_pours_in_faster_than_it_is_heard_loses_nothing() -> None:
     driver.drain()
     [turn] = driver.turns
     assert len(turn.pcm) >= (100 - 20) * 32 * 48
+
+
+def test_a_turn_is_written_down_while_it_seems_to_be_over() -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(256)
+    [early] = driver.turns
+    driver.heard("What time is it?")
+    assert driver.answers == []
+    driver.silence(320)
+    # The words were there before the turn was: nobody had to wait for them.
+    assert driver.turns == []
+    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert len(early.pcm) == (640 + 192) * 48
+
+
+def test_words_of_a_turn_that_went_on_are_forgotten() -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(256)
+    driver.heard("What time")
+    driver.voice(320)
+    assert kinds(driver.silence()) == TURN
+    [whole] = driver.turns
+    assert driver.answers == []
+    driver.heard("What time is it?")
+    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert len(whole.pcm) > (640 + 256 + 320) * 48
+
+
+def test_words_that_come_too_late_for_the_early_try_do_not_count_twice() -> None:
+    driver = Driver()
+    driver.update(audio=TRANSCRIBE)
+    driver.voice()
+    driver.silence(256)
+    driver.voice(320)
+    driver.silence()
+    early, whole = driver.turns
+    driver.turns = [whole, early]
+    assert len(driver.heard("What time is it?")) == 2
+    assert driver.heard("What time") == []
+
+
+def test_an_early_try_that_failed_is_made_again() -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(256)
+    early = driver.turns.pop()
+    driver.endpoint.unheard(early.item_id, early.attempt, "no")
+    driver.silence()
+    driver.heard("Hi")
+    assert driver.answers[0].turns == (("user", "Hi"),)
+
+
+def test_a_long_turn_is_written_down_once() -> None:
+    driver = Driver()
+    for _ in range(4):
+        driver.voice(2000)
+        driver.silence(256)
+    driver.silence()
+    assert [len(turn.pcm) > 6000 * 48 for turn in driver.turns] == [
+        *[False] * (len(driver.turns) - 1),
+        True,
+    ]
 
 
 def test_a_spoken_turn_over_webrtc_leaves_the_audio_to_the_track() -> None:
@@ -253,7 +319,7 @@ def test_speech_that_could_not_be_written_down_is_answered_all_the_same() -> Non
     driver.update(audio=TRANSCRIBE)
     driver.voice()
     driver.silence()
-    driver.endpoint.unheard(driver.turns[0].item_id, "no")
+    driver.endpoint.unheard(driver.turns[0].item_id, driver.turns[0].attempt, "no")
     assert kinds(driver.drain()) == [
         "conversation.item.input_audio_transcription.failed"
     ]

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import wave
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,3 +32,11 @@ def test_leading_silence_does_not_matter(
     spoken = b"".join(hibari.speak("What time is it?", "marin", 1.0))
     turn = silence(lead_ms, RATE) + resample(spoken, 24000, RATE)
     assert moonshine.hear(turn) == "What time is it?"
+
+
+def test_the_moment_before_the_first_word_says_nothing(moonshine: Moonshine) -> None:
+    """As a browser sends it: digital silence, then a codec fading in."""
+    recording = Path(__file__).with_name("through_a_browser.wav")
+    with wave.open(str(recording)) as sound:
+        turn = sound.readframes(sound.getnframes())
+    assert moonshine.hear(turn).startswith("What day is it")

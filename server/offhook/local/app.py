@@ -101,9 +101,8 @@ class LocalEndpoint:
 
     async def healthz(self, _: Request) -> Response:
         """`GET /healthz`: 200 once the models are loaded, 503 before."""
-        if self.models.ready:
-            return JSONResponse({"status": "ok"})
-        return JSONResponse({"status": "loading"}, status_code=503)
+        state = self.models.state
+        return JSONResponse({"status": state}, 200 if state == "ok" else 503)
 
 
 def create_app(settings: LocalSettings) -> Starlette:

@@ -50,7 +50,8 @@ class Call:
     async def run(self) -> None:
         """Hold the call until somebody hangs up."""
         began = time.monotonic()
-        async with self._peer, self._connection:
+        # The peer leaves first: it must not report to a connection that has ended.
+        async with self._connection, self._peer:
             await self._peer.run()
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
@@ -92,8 +93,7 @@ class Calls:
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        for call in list(self._live.values()):
-            await call.hang_up()
+        await asyncio.gather(*(call.hang_up() for call in self._live.values()))
         await self._tasks.__aexit__(None, None, None)
 
     async def answer(

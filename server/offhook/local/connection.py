@@ -136,10 +136,12 @@ class Connection:
     async def _recognise(self, turn: Recognise) -> None:
         try:
             text = await self._engines.recognise(turn.pcm)
-            self._endpoint.heard(turn.item_id, text, len(turn.pcm) / 48000)
+            self._endpoint.heard(turn.item_id, turn.attempt, text)
         except Exception:
             _log.exception("the recogniser failed")
-            self._endpoint.unheard(turn.item_id, "The speech could not be recognised.")
+            self._endpoint.unheard(
+                turn.item_id, turn.attempt, "The speech could not be recognised."
+            )
         self._flush()
 
     async def _generate(self, request: Generate) -> None:

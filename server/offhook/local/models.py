@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from offhook.errors import ServerError
 from offhook.speech.engines import Engines
@@ -41,9 +41,11 @@ class Models:
             await self._task
 
     @property
-    def ready(self) -> bool:
-        """Whether calls can be answered at once."""
-        return self._engines is not None
+    def state(self) -> Literal["ok", "loading", "failed"]:
+        """Whether calls can be answered: at once, soon, or never."""
+        if self._engines is not None:
+            return "ok"
+        return "failed" if self._done.is_set() else "loading"
 
     async def loaded(self) -> Engines:
         """Return the engines, when they are there.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ async def serving(settings: LocalSettings) -> AsyncIterator[str]:
         ServerError: The port is taken.
     """
     try:
-        listener = socket.create_server((settings.host, settings.port))
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        address = (settings.host, settings.port)
+        listener = socket.create_server(address, family=family)
     except OSError as error:
         raise ServerError(
             f"The local endpoint cannot listen on {settings.host}:{settings.port}: "
@@ -54,7 +57,7 @@ async def serving(settings: LocalSettings) -> AsyncIterator[str]:
     task = asyncio.create_task(server.serve(sockets=[listener]))
     host, port = listener.getsockname()[:2]
     try:
-        yield f"http://{host}:{port}/v1"
+        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
     finally:
         server.should_exit = True
         await task
@@ -62,7 +65,7 @@ async def serving(settings: LocalSettings) -> AsyncIterator[str]:
 
 
 def run(settings: LocalSettings) -> None:
-    """Serve the local endpoint until interrupted.
+    """Serve the local endpoint until SIGINT or SIGTERM.
 
     Raises:
         ServerError: The port is taken.
@@ -72,6 +75,9 @@ def run(settings: LocalSettings) -> None:
 
 async def _run(settings: LocalSettings) -> None:
     stop = asyncio.Event()
+    # In a container this is process 1, for which SIGTERM does nothing of its own.
+    with contextlib.suppress(NotImplementedError):  # Windows
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     async with serving(settings) as url:
         _log.info("the local endpoint listens on %s", url)
         await stop.wait()

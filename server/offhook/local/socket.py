@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -18,14 +19,19 @@ from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.session_config import Session, effective
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from offhook.local.models import Models
 
 _log = logging.getLogger(__name__)
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
 _BETA_PROTOCOL = "openai-beta.realtime-v1"
-# Events that wait for a client that does not read; then it is hung up on.
-_UNREAD = 10_000
+# What may wait for a client that does not read, before it is hung up on: 25 minutes
+# of speech, which goes out as fast as it is made.
+_UNREAD_BYTES = 96 * 2**20
+# How long such a client has to take note of being hung up on.
+_FAREWELL_SECONDS = 1.0
 
 
 async def serve_socket(
@@ -47,21 +53,71 @@ async def serve_socket(
     if _is_beta(websocket, offered):
         await _refuse_beta(websocket)
         return
-    outgoing: asyncio.Queue[Event] = asyncio.Queue(_UNREAD)
-    connection = Connection(
-        Endpoint(session, playout=False), engines, outgoing.put_nowait
-    )
-    writer = asyncio.create_task(_write(websocket, outgoing))
+    outgoing = _Outgoing()
+    connection = Connection(Endpoint(session, playout=False), engines, outgoing.put)
     try:
         async with connection:
             connection.open()
-            await _read(websocket, connection)
-    except asyncio.QueueFull:
-        _log.warning("a client left %d events unread: closing", _UNREAD)
-        await websocket.close(1008, "Too many unread events.")
+            await _until_first(
+                _read(websocket, connection),
+                _write(websocket, outgoing),
+                outgoing.overrun.wait(),
+            )
+    except Exception:
+        _log.exception("a session failed")
+        await _close(websocket, 1011, "The session failed.")
+    if outgoing.overrun.is_set():
+        _log.warning("a client left %d bytes unread: closing", _UNREAD_BYTES)
+        await _close(websocket, 1008, "Too many unread events.")
+
+
+class _Outgoing:
+    """Events on their way to a client.
+
+    Attributes:
+        overrun: Set when the client leaves too much unread; the rest is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.overrun = asyncio.Event()
+        self._texts: asyncio.Queue[str] = asyncio.Queue()  # bounded by _bytes
+        self._bytes = 0
+
+    def put(self, event: Event) -> None:
+        """Queue an event as it is now."""
+        if self._bytes > _UNREAD_BYTES:
+            self.overrun.set()
+            return
+        text = serialise(event)
+        self._bytes += len(text)
+        self._texts.put_nowait(text)
+
+    async def get(self) -> str:
+        """Wait for the next one."""
+        text = await self._texts.get()
+        self._bytes -= len(text)
+        return text
+
+
+async def _until_first(*parts: Coroutine[Any, Any, object]) -> None:
+    """Run these until one ends, and cancel the others; raise what one raised."""
+    tasks = [asyncio.create_task(part) for part in parts]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        writer.cancel()
-        await asyncio.wait([writer])
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
+
+
+async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+    # To a client that does not read, not even this can be sent.
+    with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+        async with asyncio.timeout(_FAREWELL_SECONDS):
+            await websocket.close(code, reason)
 
 
 def _admit(
@@ -120,10 +176,9 @@ async def _read(websocket: WebSocket, connection: Connection) -> None:
         return
 
 
-async def _write(websocket: WebSocket, outgoing: asyncio.Queue[Event]) -> None:
+async def _write(websocket: WebSocket, outgoing: _Outgoing) -> None:
     try:
         while True:
-            await websocket.send_text(serialise(await outgoing.get()))
+            await websocket.send_text(await outgoing.get())
     except (WebSocketDisconnect, RuntimeError):
-        # The client has gone; `_read` sees it too and ends the session.
-        return
+        return  # the client has gone

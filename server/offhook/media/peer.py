@@ -13,7 +13,7 @@ from aiortc import (
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.exceptions import InvalidAccessError, InvalidStateError
+from aiortc.exceptions import InvalidStateError
 
 from offhook.errors import InvalidRequest
 from offhook.media.private import listen_eagerly, offer_loopback_when_alone
@@ -52,11 +52,19 @@ class Peer:
     Args:
         listener: Hears what arrives.
         pull: The audio to send; see `PulledTrack`.
+        patience: How many seconds the caller has to connect.
     """
 
-    def __init__(self, listener: Listener, pull: Callable[[int], bytes]) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        pull: Callable[[int], bytes],
+        *,
+        patience: float = _CONNECT_SECONDS,
+    ) -> None:
         offer_loopback_when_alone()
         self._listener = listener
+        self._patience = patience
         # No STUN server by default: a dead one costs five seconds per call.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._track = PulledTrack(pull)
@@ -64,6 +72,7 @@ class Peer:
         self._reader: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
+        self._closing: asyncio.Task[None] | None = None
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._on_channel)
         self._connection.on("connectionstatechange", self._on_state)
@@ -92,19 +101,13 @@ class Peer:
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(usable, "offer")
             )
-            self._send_audio()
+            self._direct()
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
             )
-        except (
-            ValueError,
-            AssertionError,
-            KeyError,
-            IndexError,
-            AttributeError,
-            InvalidAccessError,
-            InvalidStateError,
-        ) as error:
+        except OSError:
+            raise  # ours: there is no socket left
+        except Exception as error:
             # aiortc checks what it parses with assertions and bare exceptions.
             _log.info("offer refused: %s", type(error).__name__)
             raise InvalidRequest(
@@ -116,10 +119,10 @@ class Peer:
     async def run(self) -> None:
         """Return when the call is over, or was never connected in time."""
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(self._patience):
                 await self._connected.wait()
         except TimeoutError:
-            _log.info("the caller did not connect within %.0f s", _CONNECT_SECONDS)
+            _log.info("the caller did not connect within %.0f s", self._patience)
             return
         await self._closed.wait()
 
@@ -135,21 +138,41 @@ class Peer:
             _log.warning("event of %d bytes not sent: %s", len(text), error)
 
     async def close(self) -> None:
-        """Close the connection; safe to call twice."""
+        """Close the connection; safe to call twice, and to cancel."""
         self._closed.set()
         self._connected.set()
-        await self._connection.close()
+        # aiortc cannot go on with a close that was cancelled, and whoever closes
+        # again waits for the first one: so the closing itself is never cancelled.
+        if self._closing is None:
+            self._closing = asyncio.create_task(self._close())
+        await asyncio.shield(self._closing)
+
+    async def _close(self) -> None:
+        try:
+            await self._connection.close()
+        except AttributeError:
+            # aiortc stumbles over the transports that a refused offer left unmade;
+            # nothing of such a connection is open.
+            _log.debug("the connection of a refused offer was left half made")
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
             await asyncio.wait([self._reader])
 
-    def _send_audio(self) -> None:
+    def _direct(self) -> None:
+        """Talk on the first audio line, and take nothing on any other.
+
+        aiortc decodes every line that it receives, camera and all, into a queue that
+        nobody empties.
+        """
+        voice = None
         for transceiver in self._connection.getTransceivers():
-            if transceiver.kind == "audio":
-                transceiver.sender.replaceTrack(self._track)
-                transceiver.direction = "sendrecv"
-                return
+            if transceiver.kind == "audio" and voice is None:
+                voice = transceiver
+                voice.sender.replaceTrack(self._track)
+                voice.direction = "sendrecv"
+            else:
+                transceiver.direction = "inactive"
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind != "audio" or self._reader:

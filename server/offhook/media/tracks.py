@@ -39,6 +39,7 @@ class PulledTrack(MediaStreamTrack):
         super().__init__()
         self._pull = pull
         self._resampler = Resampler(24000, _RATE)
+        self._ready = b""
         self._pts = 0
         self._due: float | None = None
 
@@ -56,8 +57,10 @@ class PulledTrack(MediaStreamTrack):
         return self._frame(self._resampler.feed(pcm))
 
     def _frame(self, pcm: bytes) -> AudioFrame:
-        # The resampler's first chunk is 1.2 ms short: the filter is filling.
-        pcm = pcm.rjust(_SAMPLES * 2, b"\0")[-_SAMPLES * 2 :]
+        # The resampler works in blocks of 940 samples: now and then two come, and at
+        # first none. What is missing then is silence, once; later there is enough.
+        self._ready = (self._ready + pcm).rjust(_SAMPLES * 2, b"\0")
+        pcm, self._ready = self._ready[: _SAMPLES * 2], self._ready[_SAMPLES * 2 :]
         samples = np.frombuffer(pcm, "<i2").reshape(1, -1)
         frame = AudioFrame.from_ndarray(samples, format="s16", layout="mono")
         frame.sample_rate = _RATE
@@ -69,13 +72,16 @@ class PulledTrack(MediaStreamTrack):
 
 async def pcm_of(track: MediaStreamTrack) -> AsyncIterator[bytes]:
     """Read a remote audio track as 24 kHz PCM until it ends."""
-    resampler = Resampler(_RATE, 24000)
+    rate, resampler = _RATE, Resampler(_RATE, 24000)
     while True:
         try:
             frame = await track.recv()
         except MediaStreamError:
             return
         if isinstance(frame, AudioFrame):
+            if frame.sample_rate != rate:  # a caller without Opus has G.711 or G.722
+                rate = frame.sample_rate
+                resampler = Resampler(rate, 24000)
             # aiortc decodes Opus to interleaved stereo; a microphone has both alike.
-            left = frame.to_ndarray().reshape(-1, 2)[:, 0]
+            left = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)[:, 0]
             yield resampler.feed(left.astype("<i2").tobytes())

@@ -27,9 +27,15 @@ class Listen:
 
 @dataclass(frozen=True)
 class Recognise:
-    """Write down this turn; answer with `heard` or `unheard`."""
+    """Write down this turn; answer with `heard` or `unheard`.
+
+    Attributes:
+        attempt: Goes back with the answer. A turn is tried early, when it seems to be
+            over, and again if more was said.
+    """
 
     item_id: str
+    attempt: int
     pcm: bytes
 
 

@@ -113,14 +113,14 @@ class Endpoint:
                 self._answering.create(self.session, {})
         self._proceed()
 
-    def heard(self, item_id: str, text: str, seconds: float) -> None:
+    def heard(self, item_id: str, attempt: int, text: str) -> None:
         """Take the words of a turn, as `Recognise` asked."""
-        self._hearing.heard(item_id, text, seconds)
+        self._hearing.heard(item_id, attempt, text)
         self._proceed()
 
-    def unheard(self, item_id: str, message: str) -> None:
+    def unheard(self, item_id: str, attempt: int, message: str) -> None:
         """Take note that a turn could not be written down."""
-        self._hearing.unheard(item_id, message)
+        self._hearing.unheard(item_id, attempt, message)
         self._proceed()
 
     def say(self, response_id: str, delta: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest
@@ -14,11 +15,34 @@ if TYPE_CHECKING:
     from offhook.protocol.conversation import Conversation
     from offhook.protocol.session_config import Session
 
+# A short turn is written down when it pauses, before it is known to be over: that
+# takes the recogniser's time out of the caller's wait.
+_GUESS_PAUSE_MS = 190
+_GUESS_LONGEST_MS = 6000
 _SHORTEST_MS = 100  # OpenAI refuses to commit less
 # What is kept before the padding: an onset is known two frames after it happened.
 _SPARE_MS = 200
 # Until a smarter ear is there, eagerness decides how long a pause may be.
 _PATIENCE_MS = {"low": 1200, "medium": 700, "high": 400, "auto": 700}
+
+
+@dataclass
+class _Turn:
+    """A turn that is open: the caller speaks, or only pauses."""
+
+    item_id: str
+    start_ms: int
+    attempt: int = 0
+    guessing: bool = False
+    words: str | None = None
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A committed turn whose words are not known yet."""
+
+    attempt: int
+    seconds: float
 
 
 class Hearing:
@@ -30,14 +54,14 @@ class Hearing:
     """
 
     def __init__(self, outbox: Outbox, conversation: Conversation) -> None:
-        self.pending: set[str] = set()
+        self.pending: dict[str, _Pending] = {}
         self.heard_ms = 0
         self._outbox = outbox
         self._conversation = conversation
         self._audio = InputAudio()
         self._detector: TurnDetector | None = None
         self._detection: Session | None = None
-        self._turn: tuple[str, int] | None = None
+        self._turn: _Turn | None = None
         self._transcribe = False
 
     def configure(self, audio_input: Session) -> None:
@@ -63,13 +87,15 @@ class Hearing:
         padding = self._detection.get("prefix_padding_ms", 300)
         if isinstance(turn, SpeechStarted):
             start_ms = max(0, turn.at_ms - padding)
-            self._turn = (self._outbox.make_id("item"), start_ms)
+            self._turn = _Turn(self._outbox.make_id("item"), start_ms)
             self._announce("speech_started", audio_start_ms=start_ms)
         elif turn is not None:
             self._announce("speech_stopped", audio_end_ms=turn.at_ms)
             self._commit(turn.at_ms)
         elif self._turn is None:
             self._audio.forget_before(at_ms - padding - _SPARE_MS)
+        else:
+            self._guess(self._turn, self._detector.pause_ms, at_ms)
         return turn
 
     def commit(self) -> None:
@@ -95,25 +121,33 @@ class Hearing:
         self._detector = _detector(self._detection) if self._detection else None
         self._outbox.emit({"type": "input_audio_buffer.cleared"})
 
-    def heard(self, item_id: str, text: str, seconds: float) -> None:
-        """Take the words of a committed turn."""
-        self.pending.discard(item_id)
+    def heard(self, item_id: str, attempt: int, text: str) -> None:
+        """Take the words of a turn, or of what may become one."""
+        open_turn = self._turn
+        if open_turn and (open_turn.item_id, open_turn.attempt) == (item_id, attempt):
+            open_turn.words = text
+            return
+        pending = self.pending.get(item_id)
+        if pending is None or pending.attempt != attempt:
+            return
+        del self.pending[item_id]
         if item_id not in self._conversation:
             return
         item = self._conversation.get(item_id, "retrieve")
         item["content"][0]["transcript"] = text
-        if not self._transcribe:
-            return
-        kind = "conversation.item.input_audio_transcription"
-        ids = {"item_id": item_id, "content_index": 0}
-        if text:
-            self._outbox.emit({"type": f"{kind}.delta", **ids, "delta": text})
-        done: dict[str, Any] = {"type": f"{kind}.completed", **ids, "transcript": text}
-        self._outbox.emit({**done, "usage": {"type": "duration", "seconds": seconds}})
+        if self._transcribe:
+            self._transcribed(item_id, text, pending.seconds)
 
-    def unheard(self, item_id: str, message: str) -> None:
+    def unheard(self, item_id: str, attempt: int, message: str) -> None:
         """Take note that a turn could not be written down."""
-        self.pending.discard(item_id)
+        open_turn = self._turn
+        if open_turn and (open_turn.item_id, open_turn.attempt) == (item_id, attempt):
+            open_turn.guessing = False
+            return
+        pending = self.pending.get(item_id)
+        if pending is None or pending.attempt != attempt:
+            return
+        del self.pending[item_id]
         if not self._transcribe or item_id not in self._conversation:
             return
         self._outbox.emit(
@@ -129,15 +163,34 @@ class Hearing:
             }
         )
 
+    def _transcribed(self, item_id: str, text: str, seconds: float) -> None:
+        kind = "conversation.item.input_audio_transcription"
+        ids = {"item_id": item_id, "content_index": 0}
+        if text:
+            self._outbox.emit({"type": f"{kind}.delta", **ids, "delta": text})
+        done: dict[str, Any] = {"type": f"{kind}.completed", **ids, "transcript": text}
+        self._outbox.emit({**done, "usage": {"type": "duration", "seconds": seconds}})
+
+    def _guess(self, turn: _Turn, pause_ms: int, at_ms: int) -> None:
+        if pause_ms == 0:
+            turn.guessing, turn.words = False, None
+        elif (
+            not turn.guessing
+            and pause_ms >= _GUESS_PAUSE_MS
+            and at_ms - turn.start_ms <= _GUESS_LONGEST_MS
+        ):
+            turn.attempt, turn.guessing = turn.attempt + 1, True
+            pcm = self._audio.peek(turn.start_ms, at_ms)
+            self._outbox.request(Recognise(turn.item_id, turn.attempt, pcm))
+
     def _commit(self, end_ms: int) -> None:
-        item_id, start_ms = self._turn or (self._outbox.make_id("item"), 0)
-        self._turn = None
-        pcm = self._audio.take(start_ms, end_ms)
+        turn = self._turn or _Turn(self._outbox.make_id("item"), 0)
+        item_id, self._turn = turn.item_id, None
+        pcm = self._audio.take(turn.start_ms, end_ms)
         item = spoken_by_caller(item_id)
         previous = self._conversation.add(item)
         self._conversation.keep_audio(item_id, pcm)
         self.heard_ms += len(pcm) // 48
-        self.pending.add(item_id)
         ids = {"previous_item_id": previous, "item_id": item_id}
         self._outbox.emit({"type": "input_audio_buffer.committed", **ids})
         for moment in ("added", "done"):
@@ -148,12 +201,17 @@ class Hearing:
                     "item": {**item, "content": [dict(p) for p in item["content"]]},
                 }
             )
-        self._outbox.request(Recognise(item_id, pcm))
+        attempt = turn.attempt if turn.guessing else turn.attempt + 1
+        self.pending[item_id] = _Pending(attempt, len(pcm) / 48000)
+        if not turn.guessing:
+            self._outbox.request(Recognise(item_id, attempt, pcm))
+        elif turn.words is not None:
+            self.heard(item_id, attempt, turn.words)
 
     def _announce(self, moment: str, **at: int) -> None:
         assert self._turn is not None
         event = {"type": f"input_audio_buffer.{moment}", **at}
-        self._outbox.emit({**event, "item_id": self._turn[0]})
+        self._outbox.emit({**event, "item_id": self._turn.item_id})
 
 
 def _detector(detection: Session) -> TurnDetector:

@@ -37,11 +37,15 @@ class InputAudio:
 
     def take(self, start_ms: int, end_ms: int) -> bytes:
         """Remove everything up to `end_ms` and return what began at `start_ms`."""
-        first = max(0, start_ms * BYTES_PER_MS - self._start_byte)
-        last = max(0, end_ms * BYTES_PER_MS - self._start_byte)
-        pcm = bytes(self._pcm[first:last])
+        pcm = self.peek(start_ms, end_ms)
         self.forget_before(end_ms)
         return pcm
+
+    def peek(self, start_ms: int, end_ms: int) -> bytes:
+        """Return what was heard between two times, as far as it is still here."""
+        first = max(0, start_ms * BYTES_PER_MS - self._start_byte)
+        last = max(0, end_ms * BYTES_PER_MS - self._start_byte)
+        return bytes(self._pcm[first:last])
 
     def forget_before(self, at_ms: int) -> None:
         """Drop what is older than `at_ms`."""

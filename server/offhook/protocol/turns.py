@@ -43,6 +43,11 @@ class TurnDetector:
         self._last_voice_ms = 0
         self._last_ms = 0
 
+    @property
+    def pause_ms(self) -> int:
+        """How long an open turn has been silent."""
+        return self._last_ms - self._last_voice_ms if self.speaking else 0
+
     def hear(self, at_ms: int, probability: float) -> Turn | None:
         """Take the activity of the frame that ends at `at_ms`."""
         began_ms, self._last_ms = self._last_ms, at_ms

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import Protocol
+from typing import Any, Protocol
 
 from offhook.audio import skip_silence, to_float
 from offhook.speech.optional import require
 
 RATE = 16000
+_FALSE_START_S = 0.3
 
 
 class Recogniser(Protocol):
@@ -44,4 +45,20 @@ class Moonshine:
             return ""
         with self._lock:
             lines = self._model.transcribe_without_streaming(samples, RATE).lines
-        return " ".join(line.text.strip() for line in lines).strip()
+        texts = [
+            line.text.strip() for line in lines if not _is_false_start(line, lines)
+        ]
+        return " ".join(text for text in texts if text)
+
+
+def _is_false_start(line: Any, lines: list[Any]) -> bool:
+    """Whether a line is what the model makes of the moment before somebody speaks.
+
+    Its own segmenter often cuts off the first tenths of a second and hears a "You" in
+    them; the real line then begins before that one has ended.
+    """
+    end = line.start_time + line.duration
+    return line.duration < _FALSE_START_S and any(
+        line is not other and line.start_time <= other.start_time < end
+        for other in lines
+    )
