@@ -127,7 +127,8 @@ export async function refusalError(response) {
   const body = await response.json().catch(() => undefined);
   return new CallError(body?.error?.code || "relay_refused", {
     message: body?.error?.message || `The voice service refused the call (HTTP ${response.status}).`,
-    hint: STATUS_HINTS[response.status] ?? (response.status >= 500 ? WORDS.relay_refused[1] : undefined),
+    // What the service says of its own or the upstream's failure says what to do, too.
+    hint: STATUS_HINTS[response.status] ?? (body?.error?.message ? undefined : WORDS.relay_refused[1]),
     status: response.status,
   });
 }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def environment() -> dict[str, str]:
     ours = ("OFFHOOK_", "OPENAI_")
     kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(ours)}
-    return kept | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    return kept | {"PYTHONPATH": os.pathsep.join(["", *sys.path])}
 
 
 @contextmanager
@@ -76,6 +76,24 @@ def test_serve_says_where_and_ends_quickly_with_open_connections(
             _, log = process.communicate(timeout=10)
         assert time.monotonic() - before < 2
     assert process.returncode == 0
+    assert "Traceback" not in log
+
+
+def test_without_the_extras_the_page_stands_and_says_what_to_install(
+    tmp_path: Path,
+) -> None:
+    # An empty module stands in the way of numpy, as where it is not installed.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys; sys.modules['numpy'] = None"
+    )
+    with offhook("serve", "--port", "0", cwd=tmp_path) as process:
+        url = opened(process)
+        assert httpx.get(url, trust_env=False).status_code == 200
+        minted = httpx.post(f"{url}v1/realtime/client_secrets", trust_env=False)
+        assert minted.json()["error"]["code"] == "missing_extra"
+        process.send_signal(signal.SIGINT)
+        _, log = process.communicate(timeout=10)
+    assert "pip install 'offhook[local]'" in log
     assert "Traceback" not in log
 
 

@@ -101,8 +101,6 @@ async def _run(app: Starlette, listener: socket.socket) -> None:
             sys.stdout.write(f"Open {_url(listener)}\n")
             sys.stdout.flush()
 
-    # Before the server does, which would show a traceback where this fails.
-    await app.state.relay.runtime.upstream()
     config = uvicorn.Config(
         app,
         lifespan="on",

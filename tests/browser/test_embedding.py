@@ -124,3 +124,16 @@ async def test_no_key_and_no_instructions_reach_the_browser(
     for text in (*bodies.values(), *sent):
         assert key not in text
         assert secret not in text
+
+
+async def test_in_key_mode_the_browser_goes_to_the_upstream_alone(
+    local_url: str, visit: Open
+) -> None:
+    settings = Settings.load(upstream=local_url, api_key="x", keys="upstream")
+    async with serving(create_app(settings)) as url, visit(1.5, "Hello.") as visitor:
+        await visitor.page.goto(url.replace("127.0.0.1", "localhost"))
+        await visitor.page.click("#call")
+        await visitor.until("output_audio_buffer.started")
+        calls = [r.url for r in visitor.requests if r.url.endswith("/calls")]
+        assert set(calls) == {f"{local_url}/realtime/calls"}
+        assert visitor.console == []

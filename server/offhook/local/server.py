@@ -17,6 +17,8 @@ from offhook.local.app import create_app
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from starlette.applications import Starlette
+
     from offhook.settings import LocalSettings
 
 _log = logging.getLogger(__name__)
@@ -53,15 +55,20 @@ async def serving(settings: LocalSettings) -> AsyncIterator[str]:
             f"{error.strerror}. Choose another port with --port or OFFHOOK_LOCAL_PORT.",
             code="port_taken",
         ) from None
-    server = _Guest(_config(settings))
-    task = asyncio.create_task(server.serve(sockets=[listener]))
     host, port = listener.getsockname()[:2]
-    try:
-        yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
-    finally:
-        server.should_exit = True
-        await task
-        listener.close()
+    app = create_app(settings)
+    # The lifespan runs here and not in uvicorn's own task: that one would be cancelled
+    # together with everything else when a host ends its event loop without a word.
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(listener)
+        await stack.enter_async_context(app.router.lifespan_context(app))
+        server = _Guest(_config(app))
+        task = asyncio.create_task(server.serve(sockets=[listener]))
+        try:
+            yield f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
+        finally:
+            server.should_exit = True
+            await asyncio.wait([task])
 
 
 def run(settings: LocalSettings) -> None:
@@ -83,13 +90,13 @@ async def _run(settings: LocalSettings) -> None:
         await stop.wait()
 
 
-def _config(settings: LocalSettings) -> uvicorn.Config:
+def _config(app: Starlette) -> uvicorn.Config:
     return uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         log_level="warning",
         access_log=False,
-        lifespan="on",
+        lifespan="off",
         ws="websockets-sansio",
         ws_max_size=_FRAME_BYTES,
         # Compression costs more than it saves on base64 audio, and invites bombs.

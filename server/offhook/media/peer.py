@@ -14,6 +14,7 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
+from aiortc.sdp import SessionDescription
 
 from offhook.errors import InvalidRequest
 from offhook.media.private import listen_eagerly, offer_loopback_when_alone
@@ -98,6 +99,7 @@ class Peer:
         # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
         usable = sdp.without_candidates(offer)
         try:
+            _check_bundle(usable)
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(usable, "offer")
             )
@@ -148,12 +150,7 @@ class Peer:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        try:
-            await self._connection.close()
-        except AttributeError:
-            # aiortc stumbles over the transports that a refused offer left unmade;
-            # nothing of such a connection is open.
-            _log.debug("the connection of a refused offer was left half made")
+        await self._connection.close()
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
@@ -202,3 +199,15 @@ class Peer:
         elif state in ("failed", "closed"):
             self._connected.set()
             self._closed.set()
+
+
+def _check_bundle(offer: str) -> None:
+    """Refuse a BUNDLE of lines that are not there (RFC 9143 §7.2).
+
+    aiortc would leave the others without a transport, and could not even close.
+    """
+    description = SessionDescription.parse(offer)
+    mids = {media.rtp.muxId for media in description.media}
+    for group in description.group:
+        if not mids.issuperset(group.items):
+            raise ValueError("a group names an unknown mid")

@@ -11,7 +11,7 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount, Route
 
 from offhook.assets import folder
-from offhook.errors import SettingsError
+from offhook.errors import OffhookError, SettingsError
 from offhook.http.failures import HANDLERS
 from offhook.relay import routes
 from offhook.relay.agents import Agents
@@ -83,7 +83,11 @@ def create_app(
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     runtime: Runtime = app.state.relay.runtime
-    await runtime.upstream()
+    try:
+        await runtime.upstream()
+    except OffhookError as error:
+        # The page is served all the same, and each call is told what is missing.
+        _log.error("%s", error)
     try:
         yield
     finally:

@@ -1,0 +1,182 @@
+"""The README and the changelog say what is there, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.routing import Mount, Route, WebSocketRoute
+
+import offhook
+from offhook.cli import main
+from offhook.local.app import create_app as create_local_app
+from offhook.relay.agents import Agents
+from offhook.relay.app import create_app
+from offhook.settings import LocalSettings, Settings
+from offhook.speech import VOICES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.applications import Starlette
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+NOTHING = "\N{EN DASH}"
+
+
+def section(title: str) -> str:
+    """The text under a heading, up to the next one of the same depth."""
+    marks = title.partition(" ")[0]
+    found = re.search(rf"^{title}\n(.*?)(?=^{marks} |\Z)", README, re.M | re.S)
+    assert found, title
+    return found[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of the tables in a text, without heads and rules."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
+    ruled = [at for at, row in enumerate(cells) if set("".join(row)) == {"-"}]
+    return [r for at, r in enumerate(cells) if not {at, at + 1} & set(ruled)]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+
+
+def test_the_two_commands_stand_first() -> None:
+    title, _, sentence, _, fence, run, test = README.splitlines()[:7]
+    assert title == "# Offhook"
+    assert sentence.endswith(".")
+    assert fence == "```sh"
+    assert re.match(r"make run +# .*URL", run)
+    assert re.match(r"make test +# ", test)
+
+
+@pytest.mark.parametrize("model", [Settings, LocalSettings])
+def test_every_setting_has_its_row(model: type[Settings] | type[LocalSettings]) -> None:
+    command = "serve" if model is Settings else "local"
+    [table] = re.findall(
+        rf"^`offhook {command}`\n\n((?:\|.*\n)+)", section("## Settings"), re.M
+    )
+    wanted = [
+        [
+            f"`--{name.replace('_', '-')}`",
+            ", ".join(f"`{variable}`" for variable in model.variables(name)),
+            f"`{field.default}`" if field.default else NOTHING,
+            field.description,
+        ]
+        for name, field in model.model_fields.items()
+    ]
+    assert rows(table) == wanted
+
+
+def test_every_route_has_its_row() -> None:
+    relay, endpoint = (
+        set(routes(app))
+        for app in (create_app(), create_local_app(LocalSettings.load()))
+    )
+    wanted = {
+        f"`{route}`": (route in relay, route in endpoint) for route in relay | endpoint
+    }
+    documented = {
+        route: (ours != NOTHING, theirs != NOTHING)
+        for route, ours, theirs in rows(section("## Routes"))
+    }
+    assert documented == wanted
+
+
+def routes(app: Starlette) -> Iterator[str]:
+    for route in app.routes:
+        if isinstance(route, Route):
+            for method in (route.methods or set()) - {"HEAD"}:
+                yield f"{method} {route.path}"
+        elif isinstance(route, WebSocketRoute):
+            yield f"WS {route.path}"
+        else:
+            assert isinstance(route, Mount)
+            yield f"GET {route.path}"
+
+
+def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.M)
+    assert len(commands) == 2
+    for command in commands:
+        assert f"`offhook {command}`" in README
+
+
+def test_every_make_target_has_its_row() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split()
+    documented = [command for command, _ in rows(section("## Development"))]
+    assert sorted(documented) == sorted(f"`make {target}`" for target in targets)
+
+
+def test_every_code_of_the_relay_is_listed() -> None:
+    package = ROOT / "server/offhook"
+    files = [
+        package / "errors.py",
+        package / "protocol/sdp.py",
+        *(path for name in ("relay", "http", "upstream") for path in named(name)),
+    ]
+    code = re.compile(r'(?:\bcode=|\b40\d: )"([a-z_]+)"')
+    raised = {c for path in files for c in code.findall(path.read_text("utf-8"))}
+    listed = {c for row in rows(section("## Errors")) for c in words(row[2])}
+    assert len(raised) > 25
+    assert listed == raised
+
+
+def words(text: str) -> list[str]:
+    return re.findall(r"`([^`]+)`", text)
+
+
+def named(package: str) -> Iterator[Path]:
+    return (ROOT / "server/offhook" / package).glob("*.py")
+
+
+def test_everything_that_styles_the_element_is_named() -> None:
+    text = section("## On your page")
+    source = "".join(p.read_text("utf-8") for p in (ROOT / "static").glob("*.js"))
+    properties = set(re.findall(r"var\((--offhook-[a-z-]+)", source))
+    parts = re.findall(r'part: ["`]([^"`]+)', source)
+    names = {name for part in parts for name in part.split() if "$" not in name}
+    assert len(properties) > 10
+    assert len(names) > 15
+    assert set(re.findall(r"`(--offhook-[a-z-]+)`", text)) == properties
+    assert {name for name in names if f"`{name}`" not in text} == set()
+
+
+def test_every_voice_is_named() -> None:
+    voices = section("## The local endpoint").partition("Ten voices")[2]
+    assert len(VOICES) == 10
+    assert [voice for voice in VOICES if f"`{voice}`" not in voices] == []
+
+
+def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
+    [example] = blocks("toml")
+    file = tmp_path / "agents.toml"
+    file.write_text(example, "utf-8")
+    agents = Agents.read(file)
+    assert agents.names == ["support", "reception"]
+    _, session = agents.find("support")
+    assert session["audio"]["output"]["voice"] == "cedar"
+
+
+def test_the_example_of_a_host_application_runs() -> None:
+    mount, client = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(mount, "README.md", "exec"), names)
+    assert "/voice" in [getattr(r, "path", "") for r in names["app"].routes]  # type: ignore[attr-defined]
+    ast.parse(client)
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    changelog = (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heads = re.findall(r"^## \[(.+?)\] - \d{4}-\d\d-\d\d$", changelog, re.M)
+    assert heads[0] == offhook.__version__
