@@ -53,16 +53,18 @@ clean:
 	  fi; \
 	fi; \
 	test -x $(BIN)/python || $$python -m venv .venv
-	$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install -q -e '.[all]'
+	@echo "Installing Offhook into .venv: once, less than a minute …"
+	@$(BIN)/python -m pip install -q --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -q -e '.[all]'
 	@touch $@
 
 # What the tests need on top of it; node and npm come from a wheel.
 .venv/dev.stamp: .venv/run.stamp
-	$(BIN)/python -m pip install -q --group dev
+	@echo "Installing what the tests need …"
+	@$(BIN)/python -m pip install -q --group dev
 	@touch $@
 
 tests/browser/node_modules/stamp: .venv/dev.stamp tests/browser/package.json
-	$(NODE) npm install --prefix tests/browser --no-package-lock --no-audit \
+	@$(NODE) npm install --prefix tests/browser --no-package-lock --no-audit \
 	  --no-fund --loglevel error
 	@touch $@
