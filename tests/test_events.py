@@ -87,3 +87,20 @@ def test_what_is_written_is_read_again(fields: dict[str, Any]) -> None:
 
 def test_events_are_written_without_waste() -> None:
     assert serialise({"type": "x", "list": [1, 2]}) == '{"type":"x","list":[1,2]}'
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_what_is_no_number_in_json_is_refused(number: str) -> None:
+    with pytest.raises(InvalidRequest, match="not valid JSON"):
+        parse(f'{{"type":"a","n":{number}}}')
+
+
+def test_half_a_surrogate_pair_goes_back_as_it_came() -> None:
+    event = parse('{"type":"\\ud800"}')
+    assert serialise(event).encode() == b'{"type":"\\ud800"}'
+
+
+def test_an_event_has_a_bottom() -> None:
+    assert parse('{"type":"a","x":' + "[" * 60 + "]" * 60 + "}")
+    with pytest.raises(InvalidRequest, match="levels deep"):
+        parse('{"type":"a","x":' + "[" * 70 + "]" * 70 + "}")

@@ -60,7 +60,8 @@ async def test_the_official_client_holds_a_spoken_turn(
     ]
     deltas = [e["delta"] for e in events if e["type"] == "response.output_audio.delta"]
     answer = b"".join(base64.b64decode(delta) for delta in deltas)
-    assert "forty two" in (await engines.recognise(answer)).lower().replace("-", " ")
+    heard = (await engines.recognise(answer)).lower().replace("-", " ")
+    assert "forty two" in heard or "42" in heard
 
 
 async def test_a_text_turn_with_the_official_client(local_url: str) -> None:
@@ -126,3 +127,111 @@ async def test_the_beta_protocol_is_gone(local_url: str) -> None:
         with pytest.raises(ConnectionClosed):
             await beta.recv()
         assert beta.close_code == 4000
+
+
+AUTH = {"Authorization": "Bearer sk-any"}
+
+
+def connect(local_url: str) -> websockets.connect:
+    url = local_url.replace("http", "ws") + "/realtime?model=x"
+    return websockets.connect(url, additional_headers=AUTH, max_size=None)
+
+
+async def until(client: websockets.ClientConnection, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(20):
+        while True:
+            event: dict[str, Any] = json.loads(await client.recv())
+            if event["type"] == kind:
+                return event
+
+
+def manual(**audio: Any) -> str:
+    """A session.update after which only the client ends turns."""
+    audio = {"input": {"turn_detection": None, **audio}}
+    session = {"type": "realtime", "audio": audio}
+    return json.dumps({"type": "session.update", "session": session})
+
+
+def append(pcm: bytes) -> str:
+    audio = base64.b64encode(pcm).decode()
+    return json.dumps({"type": "input_audio_buffer.append", "audio": audio})
+
+
+COMMIT = '{"type":"input_audio_buffer.commit"}'
+
+
+async def test_ten_seconds_at_once_are_heard(
+    local_url: str, speak: Callable[[str], Awaitable[bytes]]
+) -> None:
+    spoken = await speak("The train leaves at noon.")
+    async with connect(local_url) as client:
+        await client.send(manual(transcription={"model": "x"}))
+        await client.send(append(spoken.rjust(480_000, b"\0")))
+        await client.send(COMMIT)
+        done = await until(
+            client, "conversation.item.input_audio_transcription.completed"
+        )
+    assert done["usage"]["seconds"] == 10
+    assert "train leaves at noon" in done["transcript"].lower()
+
+
+async def test_the_largest_append_fits_into_a_frame(local_url: str) -> None:
+    async with connect(local_url) as client:
+        await client.send(manual())
+        await client.send(append(bytes(15 * 2**20)))
+        await client.send('{"type":"input_audio_buffer.clear"}')
+        await until(client, "input_audio_buffer.cleared")
+
+
+async def test_a_larger_frame_closes_the_socket(local_url: str) -> None:
+    async with connect(local_url) as client:
+        with pytest.raises(ConnectionClosed):
+            await client.send(append(bytes(20 * 2**20)))
+            await until(client, "nothing")
+        assert client.close_code == 1009
+
+
+async def test_events_may_come_in_binary_frames(local_url: str) -> None:
+    async with connect(local_url) as client:
+        await client.send(b'{"type":"response.cancel","event_id":"mine"}')
+        assert (await until(client, "error"))["error"]["event_id"] == "mine"
+        await client.send(b"\xff")
+        assert (await until(client, "error"))["error"]["code"] == "invalid_json"
+
+
+async def test_a_client_that_does_not_read_is_hung_up_on(
+    local_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    item = {
+        "id": "item_big",
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "x" * 2**20}],
+    }
+    retrieve = {"type": "conversation.item.retrieve", "item_id": "item_big"}
+    async with asyncio.timeout(30), connect(local_url) as client:
+        await client.send(
+            json.dumps({"type": "conversation.item.create", "item": item})
+        )
+        for _ in range(200):
+            await client.send(json.dumps(retrieve))
+        received = [text async for text in Patient(client)]
+    assert "closing" in caplog.text
+    # It gets what had been sent, and then the end.
+    assert len(received) < 150
+
+
+class Patient:
+    """Reads what is left of a connection."""
+
+    def __init__(self, client: websockets.ClientConnection) -> None:
+        self._client = client
+
+    def __aiter__(self) -> Patient:
+        return self
+
+    async def __anext__(self) -> str | bytes:
+        try:
+            return await self._client.recv()
+        except ConnectionClosed:
+            raise StopAsyncIteration from None

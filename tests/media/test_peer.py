@@ -333,9 +333,30 @@ async def test_the_call_is_over_when_the_caller_breaks_the_protocol() -> None:
         assert ear.messages == []
 
 
+async def test_a_caller_who_is_another_than_it_said_is_not_connected() -> None:
+    caller, ear = Caller(), Ear()
+    async with Peer(ear, nothing) as peer:
+        changed = re.sub("sha-256 ..", "sha-256 00", await offer(caller))
+        changed = re.sub("sha-(384|512) ..", r"sha-\1 00", changed)
+        answer = await peer.answer(changed)
+        remote = RTCSessionDescription(answer, "answer")
+        await caller.peer.setRemoteDescription(remote)
+        await over(peer)
+        await caller.close()
+    assert (ear.openings, ear.pcm) == (0, b"")
+
+
 async def test_everything_is_passed_on_as_it_came() -> None:
     async with calling() as (caller, _, ear):
-        sent = ["", "{", "\0", b"", b"\xff\xfe", "é" * 1000, "x" * 200_000]
+        sent: list[str | bytes] = [
+            "",
+            "{",
+            "\0",
+            b"",
+            b"\xff\xfe",
+            "é" * 1000,
+            "x" * 200_000,
+        ]
         for message in sent:
             caller.channel.send(message)
         await ear.until(lambda: len(ear.messages) == len(sent))

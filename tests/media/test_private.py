@@ -67,7 +67,9 @@ async def test_loopback_is_offered_by_a_machine_without_an_address(
 
     monkeypatch.setattr(aioice.ice, "get_host_addresses", addresses)
     offer_loopback_when_alone()
+    once = aioice.ice.get_host_addresses
     offer_loopback_when_alone()
+    assert aioice.ice.get_host_addresses is once
     assert aioice.ice.get_host_addresses(use_ipv4=True, use_ipv6=False) == (
         offered or found
     )

@@ -197,6 +197,25 @@ def test_a_long_turn_is_written_down_once() -> None:
     ]
 
 
+@pytest.mark.parametrize("end", ["commit", "clear"])
+def test_activity_that_comes_after_the_end_of_a_turn_is_old_news(end: str) -> None:
+    driver = Driver()
+    driver.append(SECOND * 2)
+    driver.receive(f"input_audio_buffer.{end}")
+    driver.endpoint.notice([(32 * n, 1.0) for n in range(1, 60)])
+    assert driver.drain() == []
+
+
+def test_a_client_that_commits_is_heard_to_the_end() -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(256)
+    driver.append(SECOND * 2)
+    driver.receive("input_audio_buffer.commit")
+    assert len(driver.turns[-1].pcm) > 2000 * 48
+    assert driver.turns[-1].attempt == 2
+
+
 def test_a_spoken_turn_over_webrtc_leaves_the_audio_to_the_track() -> None:
     driver = Driver(playout=True)
     driver.voice()

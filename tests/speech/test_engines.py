@@ -24,7 +24,7 @@ async def say(engines: Engines, text: str, voice: str = "marin") -> bytes:
         ("What is seven times eight?", "7 times 8 is 56."),
         ("What is the square root of 144?", "The square root of 144 is 12."),
         ("How do you spell necessary?", "Necessary: N, E, C, E, S, S, A, R, Y."),
-        ("Repeat after me, good evening everybody.", "Good evening, everybody."),
+        ("Repeat after me, the train leaves at noon.", "The train leaves at noon."),
         ("How many feet are in a mile?", "1 mile is 5,280 feet."),
         ("My name is Martin.", "Nice to meet you, Martin."),
         ("Goodbye.", "Goodbye!"),

@@ -13,7 +13,7 @@ from offhook.protocol.effects import Abandon, Effect, Generate, Listen, Recognis
 from offhook.speech.responder import Prompt, Turn
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
     from types import TracebackType
 
     from offhook.protocol.endpoint import Endpoint
@@ -24,6 +24,7 @@ _log = logging.getLogger(__name__)
 # Audio waiting for the ear. A real-time caller never gets there; one that pours in a
 # file faster than it can be heard waits for `room`, and who does not wait is unheard.
 _BACKLOG_BYTES = 4 * 2**20
+_CHUNK_BYTES = 48_000  # a second
 
 
 class Connection:
@@ -49,12 +50,12 @@ class Connection:
         self._room = asyncio.Event()
         self._room.set()
         self._work = asyncio.TaskGroup()
+        self._running: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
-        self._ear: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Connection:
         await self._work.__aenter__()
-        self._ear = self._work.create_task(self._listen())
+        self._start(self._listen())
         return self
 
     async def __aexit__(
@@ -63,9 +64,8 @@ class Connection:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        for task in (self._ear, *self._answers.values()):
-            if task:
-                task.cancel()
+        for task in self._running:
+            task.cancel()
         await self._work.__aexit__(kind, error, trace)
 
     def open(self) -> None:
@@ -107,17 +107,24 @@ class Connection:
             case Listen(pcm):
                 self._queue(pcm)
             case Recognise():
-                self._work.create_task(self._recognise(effect))
+                self._start(self._recognise(effect))
             case Generate():
-                task = self._work.create_task(self._generate(effect))
-                self._answers[effect.response_id] = task
+                self._answers[effect.response_id] = self._start(self._generate(effect))
             case Abandon(response_id):
-                if task_ := self._answers.pop(response_id, None):
-                    task_.cancel()
+                if answer := self._answers.pop(response_id, None):
+                    answer.cancel()
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = self._work.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return task
 
     def _queue(self, pcm: bytes) -> None:
         if self._backlog < 2 * _BACKLOG_BYTES:
-            self._chunks.put_nowait(pcm)
+            # All calls share one ear: nobody may have it for longer than a moment.
+            for at in range(0, len(pcm), _CHUNK_BYTES):
+                self._chunks.put_nowait(pcm[at : at + _CHUNK_BYTES])
             self._backlog += len(pcm)
         if self._backlog > _BACKLOG_BYTES:
             self._room.clear()
@@ -129,7 +136,12 @@ class Connection:
                 self._backlog -= len(pcm)
                 if self._backlog <= _BACKLOG_BYTES:
                     self._room.set()
-                activity = await listener.feed(pcm)
+                try:
+                    activity = await listener.feed(pcm)
+                except Exception:
+                    # The next chunk brings what was not heard of this one.
+                    _log.exception("the ear failed")
+                    continue
                 self._endpoint.notice((a.at_ms, a.probability) for a in activity)
                 self._flush()
 

@@ -269,5 +269,10 @@ def _modality(session: Session, params: dict[str, Any]) -> Literal["text", "audi
 
 def _output(session: Session, params: dict[str, Any]) -> dict[str, Any]:
     given = (params.get("audio") or {}).get("output") or {}
-    present = {key: value for key, value in given.items() if value is not None}
+    # The format is the session's: it belongs to the connection, not to one answer.
+    present = {
+        key: value
+        for key, value in given.items()
+        if value is not None and key != "format"
+    }
     return {**session["audio"]["output"], **present}

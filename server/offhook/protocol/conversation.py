@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Enough for 20 minutes of speech per call; the oldest audio is forgotten first.
 AUDIO_BYTES = 56 * 2**20
+# Clients take frames of 8 MiB (openai-agents), which are 6 MiB before base64.
+_FRAME_BYTES = 5 * 2**20
 
 
 class Conversation:
@@ -145,9 +147,10 @@ class Conversation:
             InvalidRequest: There is none.
         """
         item = copy.deepcopy(self.get(item_id, "retrieve"))
-        audio = self._audio.get(item_id)
+        audio = self._audio.get(item_id, b"")
+        fits = 0 < len(audio) <= _FRAME_BYTES
         for part in item.get("content", ()):
-            if with_audio and audio and part["type"].endswith("_audio"):
+            if with_audio and fits and part["type"].endswith("_audio"):
                 part["audio"] = base64.b64encode(audio).decode()
         return {"object": "realtime.item", **item}
 

@@ -61,6 +61,7 @@ class Hearing:
         self._audio = InputAudio()
         self._detector: TurnDetector | None = None
         self._detection: Session | None = None
+        self._settled_ms = 0  # what ended before this was committed or cleared
         self._turn: _Turn | None = None
         self._transcribe = False
 
@@ -82,6 +83,8 @@ class Hearing:
     def notice(self, at_ms: int, probability: float) -> Turn | None:
         """Take the voice activity of the frame that ended at `at_ms`."""
         if self._detector is None or self._detection is None:
+            return None
+        if at_ms <= self._settled_ms:
             return None
         turn = self._detector.hear(at_ms, probability)
         padding = self._detection.get("prefix_padding_ms", 300)
@@ -111,14 +114,17 @@ class Hearing:
                 f"{self._audio.length_ms:.2f}ms of audio.",
                 code="input_audio_buffer_commit_empty",
             )
+        if self._turn:
+            # More may have come in than the early try has heard.
+            self._turn.guessing = False
         self._commit(self._audio.end_ms)
-        self._detector = _detector(self._detection) if self._detection else None
+        self._start_over()
 
     def clear(self) -> None:
         """Forget what has not been committed."""
         self._audio.clear()
         self._turn = None
-        self._detector = _detector(self._detection) if self._detection else None
+        self._start_over()
         self._outbox.emit({"type": "input_audio_buffer.cleared"})
 
     def heard(self, item_id: str, attempt: int, text: str) -> None:
@@ -182,6 +188,10 @@ class Hearing:
             turn.attempt, turn.guessing = turn.attempt + 1, True
             pcm = self._audio.peek(turn.start_ms, at_ms)
             self._outbox.request(Recognise(turn.item_id, turn.attempt, pcm))
+
+    def _start_over(self) -> None:
+        self._settled_ms = self._audio.end_ms
+        self._detector = _detector(self._detection) if self._detection else None
 
     def _commit(self, end_ms: int) -> None:
         turn = self._turn or _Turn(self._outbox.make_id("item"), 0)

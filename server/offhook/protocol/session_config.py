@@ -146,7 +146,7 @@ class McpTool(Strict):
 
 
 Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
-Modalities = list[Literal["text", "audio"]]
+Modalities = Annotated[list[Literal["text", "audio"]], Field(min_length=1)]
 MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
 ToolChoice = Literal["auto", "none", "required"] | dict[str, Any]
 
@@ -251,6 +251,9 @@ def _merge_audio(result: Session, audio: Session, *, spoken: bool) -> None:
     given_out = audio.get("output") or {}
     current = result["audio"]
     voice = given_out.get("voice", current["output"]["voice"])
+    if isinstance(voice, dict):
+        # Effective sessions name a voice of the account's own by its id alone.
+        voice = given_out["voice"] = voice["id"]
     if spoken and voice != current["output"]["voice"]:
         raise InvalidRequest(
             "Cannot update a conversation's voice if assistant audio is present.",
