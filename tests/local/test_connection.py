@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import threading
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(autouse=True)
-def forget_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Let go of what the logged tracebacks hold, resamplers of native code among it."""
-    yield
-    caplog.get_records("call").clear()
 
 
 TRANSCRIBE = {"input": {"transcription": {"model": "x"}}}
@@ -77,7 +71,8 @@ class Parts:
                 self.asked.set()
                 await self.patience.wait()
                 if isinstance(sentence, Exception):
-                    raise sentence
+                    # A copy: the parameter outlives the test, with its traceback.
+                    raise copy.copy(sentence)
                 yield sentence
         finally:
             self.left.set()
