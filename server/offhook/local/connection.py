@@ -171,7 +171,7 @@ class Connection:
         self._flush()
 
     async def _speak(self, request: Generate) -> None:
-        turns = tuple(Turn(role, text) for role, text in request.turns)  # type: ignore[arg-type]
+        turns = tuple(Turn(role, text) for role, text in request.turns)
         prompt = Prompt(request.instructions, turns)
         space = ""
         async for sentence in self._engines.reply(prompt):

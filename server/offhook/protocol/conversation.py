@@ -5,13 +5,15 @@ from __future__ import annotations
 import base64
 import copy
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.items import Item, text_of
+from offhook.protocol.items import text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from offhook.protocol.items import Item, Role
 
 # Enough for 20 minutes of speech per call; the oldest audio is forgotten first.
 AUDIO_BYTES = 56 * 2**20
@@ -154,12 +156,12 @@ class Conversation:
                 part["audio"] = base64.b64encode(audio).decode()
         return {"object": "realtime.item", **item}
 
-    def turns(self) -> tuple[tuple[str, str], ...]:
+    def turns(self) -> tuple[tuple[Role, str], ...]:
         """Return (role, text) of everything said so far."""
         return turns(self)
 
 
-def turns(items: Any) -> tuple[tuple[str, str], ...]:
+def turns(items: Iterable[Item]) -> tuple[tuple[Role, str], ...]:
     """Return (role, text) of the messages among `items`."""
     messages = (item for item in items if item["type"] == "message")
     return tuple((item["role"], text_of(item)) for item in messages)

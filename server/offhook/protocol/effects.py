@@ -10,6 +10,8 @@ from offhook.events import Event, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offhook.protocol.items import Role
+
 
 @dataclass(frozen=True)
 class Send:
@@ -51,7 +53,7 @@ class Generate:
 
     response_id: str
     instructions: str
-    turns: tuple[tuple[str, str], ...]
+    turns: tuple[tuple[Role, str], ...]
     modality: Literal["text", "audio"]
     voice: str
     speed: float

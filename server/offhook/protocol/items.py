@@ -10,6 +10,7 @@ from offhook.errors import InvalidRequest
 from offhook.protocol.validation import Strict, check
 
 Item = dict[str, Any]
+Role = Literal["user", "assistant", "system"]
 Status = Literal["completed", "incomplete", "in_progress"]
 
 
