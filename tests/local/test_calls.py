@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from openai import AsyncOpenAI
+from websockets.exceptions import ConnectionClosedOK
 
 from offhook.audio import resample
 from tests.caller import Caller, calling
@@ -108,3 +111,54 @@ async def test_garbage_on_the_data_channel_is_answered(local_url: str) -> None:
         assert (await caller.until("error"))["error"]["code"] == "invalid_json"
         caller.send("response.cancel", event_id="mine")
         assert (await caller.until("error"))["error"]["event_id"] == "mine"
+
+
+async def test_a_sideband_controls_a_call_that_has_its_audio_elsewhere(
+    local_url: str,
+) -> None:
+    async with (
+        calling(local_url) as caller,
+        AsyncOpenAI(base_url=local_url, api_key="sk-any") as client,
+        client.realtime.connect(call_id=caller.call_id) as sideband,
+        client.realtime.connect(call_id=caller.call_id) as second,
+    ):
+        await sideband.session.update(
+            session={"type": "realtime", "instructions": "From the side"}
+        )
+        for side in (sideband, second):
+            # The first event is the answer: a sideband is not greeted.
+            updated = await side.recv()
+            assert updated.type == "session.updated"
+        assert (await caller.until("session.updated"))["session"]["instructions"]
+        await sideband.response.cancel()
+        assert (await sideband.recv()).type == "error"
+        content: Any = [{"type": "input_text", "text": "How do you spell cat?"}]
+        await sideband.conversation.item.create(
+            item={"type": "message", "role": "user", "content": content}
+        )
+        await sideband.response.create()
+        seen = []
+        while "output_audio_buffer.stopped" not in seen:
+            event = json.loads(await second.recv_bytes())
+            assert problems(event) == []
+            seen.append(event["type"])
+        assert "response.done" in seen
+        assert "response.output_audio.delta" not in seen
+        # The error went to the one who made it.
+        assert "error" not in seen
+        assert not any(event["type"] == "error" for event in caller.events)
+        await client.realtime.calls.hangup(caller.call_id)
+        with pytest.raises(ConnectionClosedOK):
+            while True:
+                await sideband.recv_bytes()
+
+
+async def test_a_sideband_may_leave_and_the_call_goes_on(local_url: str) -> None:
+    async with (
+        calling(local_url) as caller,
+        AsyncOpenAI(base_url=local_url, api_key="sk-any") as client,
+    ):
+        async with client.realtime.connect(call_id=caller.call_id):
+            pass
+        caller.send("session.update", session={"type": "realtime"})
+        await caller.until("session.updated")

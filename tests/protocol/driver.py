@@ -6,7 +6,7 @@ import base64
 import itertools
 from typing import Any
 
-from offhook.protocol.effects import Abandon, Generate, Listen, Recognise, Send
+from offhook.protocol.effects import Abandon, Generate, Listen, Recognise, Reply, Send
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.session_config import effective
 from tests.official import problems
@@ -37,7 +37,7 @@ class Driver:
         new = []
         for effect in self.endpoint.drain():
             match effect:
-                case Send(event):
+                case Send(event) | Reply(event):
                     assert problems(event) == [], event
                     new.append(event)
                 case Recognise():

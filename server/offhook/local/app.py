@@ -96,8 +96,10 @@ class LocalEndpoint:
         return Response()
 
     async def socket(self, websocket: WebSocket) -> None:
-        """`WS /v1/realtime?model=`."""
-        await serve_socket(websocket, self.keys, self.models, _SESSION_SECONDS)
+        """`WS /v1/realtime?model=` and `?call_id=`."""
+        await serve_socket(
+            websocket, self.keys, self.models, self.calls, _SESSION_SECONDS
+        )
 
     async def healthz(self, _: Request) -> Response:
         """`GET /healthz`: 200 once the models are loaded, 503 before."""

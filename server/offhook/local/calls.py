@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound
@@ -15,21 +16,29 @@ from offhook.media.peer import Peer
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from offhook.protocol.session_config import Session
     from offhook.speech.engines import Engines
 
 _log = logging.getLogger(__name__)
 
 
+Sink = Callable[[Event], None]
+
+
 class Call:
-    """One call: a peer in front of a connection.
+    """One call: a peer in front of a connection, and sidebands beside it.
 
     Attributes:
         call_id: `rtc_…`.
+        ended: Set when the call is over.
     """
 
     def __init__(self, session: Session, engines: Engines) -> None:
         self.call_id = new_id("rtc")
+        self.ended = asyncio.Event()
+        self._sidebands: list[Sink] = []
         self._peer = Peer(self, self._pull)
         self._connection = Connection(
             Endpoint(session, playout=True), engines, self._send
@@ -51,8 +60,11 @@ class Call:
         """Hold the call until somebody hangs up."""
         began = time.monotonic()
         # The peer leaves first: it must not report to a connection that has ended.
-        async with self._connection, self._peer:
-            await self._peer.run()
+        try:
+            async with self._connection, self._peer:
+                await self._peer.run()
+        finally:
+            self.ended.set()
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     async def hang_up(self) -> None:
@@ -63,9 +75,22 @@ class Call:
         """Greet the caller on its data channel."""
         self._connection.open()
 
-    def message(self, text: str | bytes) -> None:
-        """Take an event from the data channel."""
-        self._connection.receive(text)
+    def message(self, text: str | bytes, reply: Sink | None = None) -> None:
+        """Take an event, from the data channel or from a sideband with its `reply`."""
+        self._connection.receive(text, reply or self._tell_caller)
+
+    @contextlib.contextmanager
+    def attached(self, sideband: Sink) -> Iterator[None]:
+        """Let a sideband see every event of the call from now on."""
+        self._sidebands.append(sideband)
+        try:
+            yield
+        finally:
+            self._sidebands.remove(sideband)
+
+    async def room(self) -> None:
+        """Return when the ear has caught up."""
+        await self._connection.room()
 
     def audio(self, pcm: bytes) -> None:
         """Take the caller's voice."""
@@ -75,6 +100,10 @@ class Call:
         return self._connection.pull(ms)
 
     def _send(self, event: Event) -> None:
+        for tell in (self._tell_caller, *self._sidebands):
+            tell(event)
+
+    def _tell_caller(self, event: Event) -> None:
         self._peer.send(serialise(event))
 
 
@@ -116,12 +145,24 @@ class Calls:
         Raises:
             NotFound: There is none, or not any more.
         """
-        call = self._live.pop(call_id, None)
-        if call is None:
-            raise NotFound(
-                "No session found for the provided call_id", code="call_id_not_found"
-            )
+        call = self.find(call_id)
+        del self._live[call_id]
         await call.hang_up()
+
+    def find(self, call_id: str) -> Call:
+        """Return a live call.
+
+        Raises:
+            NotFound: There is none, or not any more.
+        """
+        try:
+            return self._live[call_id]
+        except KeyError:
+            raise NotFound(
+                "No session found for the provided call_id",
+                code="call_id_not_found",
+                param="",
+            ) from None
 
     async def _run(self, call: Call) -> None:
         _log.info("call %s began", call.call_id)

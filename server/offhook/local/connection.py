@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, parse
-from offhook.protocol.effects import Abandon, Effect, Generate, Listen, Recognise, Send
+from offhook.protocol.effects import (
+    Abandon,
+    Effect,
+    Generate,
+    Listen,
+    Recognise,
+    Reply,
+    Send,
+)
 from offhook.speech.responder import Prompt, Turn
 
 if TYPE_CHECKING:
@@ -44,7 +52,7 @@ class Connection:
     ) -> None:
         self._endpoint = endpoint
         self._engines = engines
-        self._send = send
+        self._send = self._reply = send
         self._chunks: asyncio.Queue[bytes] = asyncio.Queue()  # bounded by _backlog
         self._backlog = 0
         self._room = asyncio.Event()
@@ -73,8 +81,16 @@ class Connection:
         self._endpoint.open()
         self._flush()
 
-    def receive(self, text: str | bytes) -> None:
-        """Take one message of the client's."""
+    def receive(
+        self, text: str | bytes, reply: Callable[[Event], None] | None = None
+    ) -> None:
+        """Take one message of a client's.
+
+        Args:
+            text: What it sent.
+            reply: Gets the error, if there is one; by default `send` does.
+        """
+        self._reply = reply or self._send
         try:
             self._endpoint.receive(parse(text))
         except InvalidRequest as error:
@@ -104,6 +120,8 @@ class Connection:
         match effect:
             case Send(event):
                 self._send(event)
+            case Reply(event):
+                self._reply(event)
             case Listen(pcm):
                 self._queue(pcm)
             case Recognise():

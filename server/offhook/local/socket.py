@@ -1,4 +1,4 @@
-"""`WS /v1/realtime?model=`: a session whose audio travels in events."""
+"""`WS /v1/realtime`: a session whose audio travels in events, or a sideband."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from offhook.errors import InvalidRequest, NotFound, OffhookError
+from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, new_id, serialise
+from offhook.local.calls import Call, Calls
 from offhook.local.connection import Connection
 from offhook.local.keys import Keys, bearer
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.session_config import Session, effective
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Callable, Coroutine
 
     from offhook.local.models import Models
+    from offhook.speech.engines import Engines
 
 _log = logging.getLogger(__name__)
 
@@ -35,12 +37,16 @@ _FAREWELL_SECONDS = 1.0
 
 
 async def serve_socket(
-    websocket: WebSocket, keys: Keys, models: Models, seconds: int
+    websocket: WebSocket, keys: Keys, models: Models, calls: Calls, seconds: int
 ) -> None:
-    """Serve one WebSocket until either side closes it."""
+    """Serve one WebSocket until either side closes it.
+
+    With `?call_id=` it is a sideband: a second way to control a call that has its
+    audio elsewhere.
+    """
     offered = websocket.scope.get("subprotocols", [])
     try:
-        session = _admit(websocket, offered, keys, seconds)
+        session = _admit(websocket, offered, keys, calls, seconds)
         engines = await models.loaded()
     except OffhookError as error:
         # Refused before the upgrade, so that clients see the status.
@@ -54,21 +60,43 @@ async def serve_socket(
         await _refuse_beta(websocket)
         return
     outgoing = _Outgoing()
-    connection = Connection(Endpoint(session, playout=False), engines, outgoing.put)
     try:
-        async with connection:
-            connection.open()
-            await _until_first(
-                _read(websocket, connection),
-                _write(websocket, outgoing),
-                outgoing.overrun.wait(),
-            )
+        if isinstance(session, Call):
+            await _accompany(websocket, session, outgoing)
+        else:
+            await _converse(websocket, session, engines, outgoing)
     except Exception:
         _log.exception("a session failed")
         await _close(websocket, 1011, "The session failed.")
     if outgoing.overrun.is_set():
         _log.warning("a client left %d bytes unread: closing", _UNREAD_BYTES)
         await _close(websocket, 1008, "Too many unread events.")
+
+
+async def _converse(
+    websocket: WebSocket, session: Session, engines: Engines, outgoing: _Outgoing
+) -> None:
+    connection = Connection(Endpoint(session, playout=False), engines, outgoing.put)
+    async with connection:
+        connection.open()
+        await _until_first(
+            _read(websocket, connection.receive, connection.room),
+            _write(websocket, outgoing),
+            outgoing.overrun.wait(),
+        )
+
+
+async def _accompany(websocket: WebSocket, call: Call, outgoing: _Outgoing) -> None:
+    # OpenAI: nothing is sent unprompted here, not even session.created.
+    with call.attached(outgoing.put):
+        await _until_first(
+            _read(websocket, lambda text: call.message(text, outgoing.put), call.room),
+            _write(websocket, outgoing),
+            outgoing.overrun.wait(),
+            call.ended.wait(),
+        )
+    if call.ended.is_set():
+        await _close(websocket, 1000, "The call has ended.")
 
 
 class _Outgoing:
@@ -121,19 +149,16 @@ async def _close(websocket: WebSocket, code: int, reason: str) -> None:
 
 
 def _admit(
-    websocket: WebSocket, offered: list[str], keys: Keys, seconds: int
-) -> Session:
+    websocket: WebSocket, offered: list[str], keys: Keys, calls: Calls, seconds: int
+) -> Session | Call:
     named = [p for p in offered if p.startswith(_KEY_PROTOCOL)]
     key = named[0].removeprefix(_KEY_PROTOCOL) if named else bearer(websocket.headers)
     now = time.time()
     minted = keys.check(key, now)
     query = websocket.query_params
     if "call_id" in query:
-        raise NotFound(
-            "No session found for the provided call_id",
-            code="call_id_not_found",
-            param="",
-        )
+        # OpenAI: a client secret sees no call at all, its own included.
+        return calls.find("" if minted is not None else query["call_id"])
     model = query.get("model")
     if not model and minted is None:
         raise InvalidRequest(
@@ -163,15 +188,19 @@ async def _refuse_beta(websocket: WebSocket) -> None:
     await websocket.close(4000, "beta_api_shape_disabled")
 
 
-async def _read(websocket: WebSocket, connection: Connection) -> None:
+async def _read(
+    websocket: WebSocket,
+    receive: Callable[[str | bytes], None],
+    room: Callable[[], Coroutine[Any, Any, None]],
+) -> None:
     try:
         while True:
             message = await websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
             text = message.get("text")
-            connection.receive(text if text is not None else message["bytes"])
-            await connection.room()
+            receive(text if text is not None else message["bytes"])
+            await room()
     except WebSocketDisconnect:
         return
 

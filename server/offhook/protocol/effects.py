@@ -21,6 +21,13 @@ class Send:
 
 
 @dataclass(frozen=True)
+class Reply:
+    """Send this error to the client whose event was just taken, and to no other."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
 class Listen:
     """Look for voice in the caller's next 24 kHz PCM; answer with `notice`."""
 
@@ -66,7 +73,7 @@ class Abandon:
     response_id: str
 
 
-Effect = Send | Listen | Recognise | Generate | Abandon
+Effect = Send | Reply | Listen | Recognise | Generate | Abandon
 
 
 class Outbox:
@@ -78,9 +85,15 @@ class Outbox:
 
     def emit(self, event: Event) -> None:
         """Send a server event under an id of its own."""
+        self._effects.append(Send(self._stamped(event)))
+
+    def reply(self, event: Event) -> None:
+        """Send an event to the client that caused it."""
+        self._effects.append(Reply(self._stamped(event)))
+
+    def _stamped(self, event: Event) -> Event:
         kind = event.pop("type")
-        stamped = {"type": kind, "event_id": self.make_id("event"), **event}
-        self._effects.append(Send(stamped))
+        return {"type": kind, "event_id": self.make_id("event"), **event}
 
     def request(self, effect: Effect) -> None:
         """Ask for anything else."""

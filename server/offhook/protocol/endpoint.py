@@ -92,7 +92,7 @@ class Endpoint:
         body = error.body()["error"]
         # The SDKs release a refused response.create by the echoed id.
         body["event_id"] = event_id if isinstance(event_id, str) else None
-        self._outbox.emit({"type": "error", "error": body})
+        self._outbox.reply({"type": "error", "error": body})
 
     def hear(self, pcm: bytes) -> None:
         """Take the caller's audio: 24 kHz PCM."""
