@@ -25,6 +25,7 @@ export const TEXTS = {
   connecting: "Connecting…",
   connected: "Connected",
   disconnected: "Call ended",
+  failed: "Not connected",
 };
 
 /** @typedef {typeof TEXTS & {[key: `error.${string}` | `hint.${string}`]: string | undefined}} Texts */

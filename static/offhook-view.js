@@ -74,10 +74,11 @@ export class View {
 
   /** @param {CallState} state */
   showState(state) {
+    const unanswered = this.#state === "connecting" && state === "disconnected";
     this.#state = state;
     const live = state === "connecting" || state === "connected";
     this.#status.dataset.state = state;
-    this.#status.textContent = this.#texts[state];
+    this.#status.textContent = this.#texts[unanswered ? "failed" : state];
     this.callButton.toggleAttribute("data-live", live);
     say(this.callButton, this.#texts[state === "connecting" ? "cancel" : live ? "stop" : "start"]);
     const controls = [this.interruptButton, this.input, this.sendButton];

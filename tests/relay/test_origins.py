@@ -87,3 +87,16 @@ async def test_static_files_are_everybodys(relay: Relay) -> None:
         file = await relay.client.get("/static/offhook.js", headers={"Origin": origin})
         assert file.status_code == 200
         assert file.headers.get_list("access-control-allow-origin") == ["*"]
+
+
+async def test_a_foreign_name_that_leads_here_is_not_the_same_origin(
+    running: Running, recorder: Recorder
+) -> None:
+    rebound = {"Host": "evil.example:8040", "Origin": "http://evil.example:8040"}
+    async with running() as relay:
+        error_of(await relay.mint(**rebound), 403, "origin_not_allowed")
+        # Behind a proxy that says so, or listed by the operator, it is.
+        proxied = {**rebound, "X-Forwarded-For": "192.0.2.7"}
+        assert (await relay.mint(**proxied)).status_code == 200
+    async with running(origins="http://evil.example:8040") as relay:
+        assert (await relay.mint(**rebound)).status_code == 200

@@ -352,6 +352,27 @@ async def test_only_the_caller_of_a_call_hangs_it_up(
     assert paths == ["/v1/realtime/calls", f"{location}/hangup"]
 
 
+async def test_a_call_that_ended_by_itself_is_hung_up(
+    relay: Relay, recorder: Recorder
+) -> None:
+    grant = await relay.grant()
+    location = (await relay.call(grant)).headers["location"]
+    headers = {"Authorization": f"Bearer {grant}"}
+    recorder.fail(404, code="call_id_not_found")
+    ended = await relay.client.post(f"{location}/hangup", headers=headers)
+    assert (ended.status_code, ended.content) == (200, b"")
+
+
+async def test_half_a_surrogate_pair_is_refused(relay: Relay) -> None:
+    for body in (b'{"\\ud800":1}', b'{"agent":"\\udc00"}'):
+        refused = await relay.client.post(
+            "/v1/realtime/client_secrets",
+            content=body,
+            headers={"Content-Type": "application/json"},
+        )
+        error_of(refused, 400, "invalid_json")
+
+
 async def test_a_hang_up_that_failed_can_be_repeated(
     relay: Relay, recorder: Recorder
 ) -> None:

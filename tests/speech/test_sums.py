@@ -63,3 +63,8 @@ def test_what_cannot_be_solved(text: str, answer: str) -> None:
 )
 def test_what_is_no_sum(text: str) -> None:
     assert solve(text) is None
+
+
+def test_a_nine_that_was_heard_as_mine() -> None:
+    assert solve("what is mine plus five") == "9 plus 5 is 14."
+    assert solve("that is mine") is None

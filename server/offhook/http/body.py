@@ -76,6 +76,16 @@ def json_object(text: bytes, param: str | None = None) -> dict[str, Any]:
         raise InvalidRequest(
             "The body is not valid JSON.", code="invalid_json", param=param
         ) from None
+    try:
+        # Half a surrogate pair is valid JSON and no text (RFC 8259 §8.2): neither an
+        # answer nor a request to the upstream could carry it.
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        raise InvalidRequest(
+            "The body holds text that is not Unicode.",
+            code="invalid_json",
+            param=param,
+        ) from None
     if not isinstance(value, dict):
         raise InvalidRequest(
             "The body must be a JSON object.", code="invalid_type", param=param
@@ -116,6 +126,12 @@ async def _parts(request: Request, body: bytes) -> dict[str, bytes]:
     parts = {}
     try:
         for name, value in form.multi_items():
+            if name in parts:
+                raise InvalidRequest(
+                    f"The part {name[:32]!r} is there twice.",
+                    code="invalid_multipart",
+                    param=name[:32],
+                )
             part = await value.read() if isinstance(value, UploadFile) else None
             # The parser decodes parts without a file name. Only where encoding them
             # again gives the bytes that came may they be passed on.

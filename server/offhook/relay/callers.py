@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from offhook.errors import Unauthorized
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
 
 def bearer(request: Request) -> str:
@@ -26,20 +26,34 @@ def bearer(request: Request) -> str:
     return key.strip()
 
 
-def is_local(request: Request) -> bool:
+def is_local(request: HTTPConnection) -> bool:
     """Whether the caller sits at this machine, for all that can be told.
 
-    The connection has to come from loopback and the Host to be a loopback name (a
-    foreign name that resolves to loopback is not). A proxy's header means that the
-    caller is somewhere else.
+    The Host has to be a loopback name too; see `is_rebound`.
     """
+    return _comes_from_loopback(request) and _asks_for_loopback(request)
+
+
+def is_rebound(request: HTTPConnection) -> bool:
+    """Whether a foreign name was made to lead here (DNS rebinding).
+
+    A page of such a name is of the same origin as what it asks, for all that the
+    browser knows, though this machine never had that name.
+    """
+    return _comes_from_loopback(request) and not _asks_for_loopback(request)
+
+
+def _comes_from_loopback(request: HTTPConnection) -> bool:
+    # A proxy's header means that the caller is somewhere else.
     if any(
         name == "forwarded" or name.startswith("x-forwarded-")
         for name in request.headers
     ):
         return False
-    if request.client is None or not is_loopback(request.client.host):
-        return False
+    return request.client is not None and is_loopback(request.client.host)
+
+
+def _asks_for_loopback(request: HTTPConnection) -> bool:
     return is_loopback(_without_port(request.headers.get("host", "")))
 
 

@@ -1,6 +1,7 @@
 """Which sites' pages may call: an ASGI middleware with exact origins.
 
-An origin is allowed if it is the host that was asked, or if the settings list it.
+An origin is allowed if it is the host that was asked, or if the settings list it. (On
+loopback that host must be this machine: names from outside may be made to lead here.)
 `null` (sandboxed frames, files) never is, there are no wildcards, and no credentials.
 Requests without an origin come from servers and scripts, and pass.
 """
@@ -10,10 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
 from offhook.errors import Forbidden
 from offhook.http.failures import answer
+from offhook.relay.callers import is_rebound
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,7 +47,8 @@ class Origins:
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
-        allowed = origin is not None and self._allows(origin, headers.get("host", ""))
+        host = "" if is_rebound(HTTPConnection(scope)) else headers.get("host", "")
+        allowed = origin is not None and self._allows(origin, host)
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from offhook.errors import InvalidRequest
+from offhook.errors import InvalidRequest, NotFound
 from offhook.http.body import read_json, read_offer
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete, visible
@@ -95,7 +96,9 @@ async def hang_up(request: Request) -> Response:
     call_id = request.path_params["call_id"]
     relay.calls.check(call_id, grant.id)
     upstream = await relay.runtime.upstream()
-    await upstream.hang_up(call_id)
+    with contextlib.suppress(NotFound):
+        # A call that ended by itself in the meantime is what the caller wanted.
+        await upstream.hang_up(call_id)
     relay.calls.remove(call_id)
     return Response(headers=_PRIVATE)
 

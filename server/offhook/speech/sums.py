@@ -38,7 +38,7 @@ _FILLERS = re.compile(
     r"result of|answer to|sum of|equals?|makes?|please|hey|hi|hello|ok|okay|so|um|uh|"
     r"and|can you|could you|i want to know|i would like to know)\b|[=?!.,:;]"
 )
-_HOMOPHONES = {"to": "2", "too": "2", "for": "4", "ate": "8", "won": "1"}
+_HOMOPHONES = {"to": 2, "too": 2, "for": 4, "ate": 8, "mine": 9, "won": 1}
 _LARGEST = 10**15
 
 
@@ -84,7 +84,8 @@ def _find(text: str) -> str | None:
 
 def _homophones(text: str) -> str:
     """Read "two plus two" where "to plus to" was heard."""
-    return re.sub(r"\b(?:to|too|for|ate|won)\b", lambda m: _HOMOPHONES[m[0]], text)
+    words = "|".join(_HOMOPHONES)
+    return re.sub(rf"\b(?:{words})\b", lambda m: str(_HOMOPHONES[m[0]]), text)
 
 
 class _Sum:
