@@ -6,6 +6,7 @@ ASGI servers have neither: they take 50 MB and wait for a stalled body for minut
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MAX_BODY = 256 * 1024
+_LINGER_BYTES = 4 * 2**20
+_LINGER_SECONDS = 1.0
 
 _SDP = "application/sdp"
 _MULTIPART = "multipart/form-data"
@@ -95,23 +98,42 @@ def json_object(text: bytes, param: str | None = None) -> dict[str, Any]:
 
 async def _read(request: Request, limit: int, seconds: float) -> bytes:
     body = bytearray()
+    stream = request.stream()
     try:
         async with asyncio.timeout(seconds):
-            async for chunk in request.stream():
+            async for chunk in stream:
                 body += chunk
                 if len(body) > limit:
-                    raise InvalidRequest(
-                        f"The body is larger than {limit // 1024} KiB.",
-                        code="request_too_large",
-                        status=413,
-                    )
+                    break
     except TimeoutError:
         raise InvalidRequest(
             f"The body did not arrive within {seconds:g} seconds.",
             code="request_timeout",
             status=408,
         ) from None
+    if len(body) > limit:
+        await _linger(stream)
+        raise InvalidRequest(
+            f"The body is larger than {limit // 1024} KiB.",
+            code="request_too_large",
+            status=413,
+        )
     return bytes(body)
+
+
+async def _linger(stream: AsyncGenerator[bytes, None]) -> None:
+    """Take in a little more of what is too large, so that the answer is read.
+
+    A connection closed in the middle of a body is reset, and the reset overtakes the
+    answer (RFC 9112 §9.6).
+    """
+    left = _LINGER_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LINGER_SECONDS):
+            async for chunk in stream:
+                left -= len(chunk)
+                if left < 0:
+                    return
 
 
 async def _parts(request: Request, body: bytes) -> dict[str, bytes]:
