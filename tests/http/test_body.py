@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 
 from tests.relays import OFFER, Recorder, Relay, Running, error_of
+from tests.test_cli import UPSTREAM, offhook, opened
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.anyio
 
@@ -36,6 +42,22 @@ async def test_an_offer_of_another_type_is_refused(relay: Relay, kind: str) -> N
     headers = {"Content-Type": kind}
     refused = await relay.call(await relay.grant(), OFFER, **headers)
     error_of(refused, 415, "unsupported_content_type")
+
+
+def test_who_sends_far_too_much_is_told_so_each_time(tmp_path: Path) -> None:
+    # Another process, as in life: here the two sides would take turns.
+    with (
+        offhook("serve", "--port", "0", *UPSTREAM, cwd=tmp_path) as process,
+        httpx.Client(base_url=opened(process), trust_env=False) as client,
+    ):
+        grant = client.post(MINT).json()["value"]
+        headers = {
+            "Authorization": f"Bearer {grant}",
+            "Content-Type": "application/sdp",
+        }
+        for _ in range(30):
+            refused = client.post(CALLS, content=b"x" * (3 << 20), headers=headers)
+            error_of(refused, 413, "request_too_large")
 
 
 async def test_an_endless_body_is_cut_off(relay: Relay) -> None:
