@@ -174,6 +174,32 @@ def test_words_that_come_too_late_for_the_early_try_do_not_count_twice() -> None
     assert driver.heard("What time") == []
 
 
+def test_words_of_an_early_try_that_come_in_a_later_pause_are_not_the_turns() -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(256)
+    driver.voice(320)
+    driver.silence(96)
+    driver.heard("What time")
+    driver.silence(480)
+    assert driver.answers == []
+    driver.heard("What time is it?")
+    assert driver.answers[0].turns == (("user", "What time is it?"),)
+
+
+@pytest.mark.parametrize("change", ["clear", "update"])
+def test_a_new_ear_does_not_begin_at_the_beginning(change: str) -> None:
+    driver = Driver()
+    driver.silence(3200)
+    if change == "clear":
+        driver.receive("input_audio_buffer.clear")
+    else:
+        strict = {"type": "server_vad", "threshold": 0.7}
+        driver.update(audio={"input": {"turn_detection": strict}})
+    [started] = driver.voice()
+    assert started["audio_start_ms"] == 3200 - 300
+
+
 def test_an_early_try_that_failed_is_made_again() -> None:
     driver = Driver()
     driver.voice()

@@ -136,10 +136,12 @@ class Answering:
         if self._begun(response_id):
             self._close(response_id, "completed", heard_ms=heard_ms)
 
-    def fail(self, response_id: str, code: str, kind: str = "server_error") -> None:
+    def fail(self, response_id: str, code: str) -> None:
         """Close an answer that could not be made."""
         if response_id in self._running:
-            self._close(response_id, "failed", error={"type": kind, "code": code})
+            self._close(
+                response_id, "failed", error={"type": "server_error", "code": code}
+            )
 
     def cancel(self, response_id: str | None, reason: str) -> None:
         """Close an answer that is not wanted any more.

@@ -52,7 +52,8 @@ class Endpoint:
         self._answering = Answering(
             self._outbox, self._conversation, Playout() if playout else None
         )
-        self._configure()
+        self._set_formats()
+        self._hearing.configure(session["audio"]["input"])
         self._handlers: dict[str, Callable[[Any], None]] = {
             "session.update": self._session_update,
             "input_audio_buffer.append": self._append,
@@ -148,11 +149,10 @@ class Endpoint:
         # An unknown type is refused by `checked`, with the list of known ones.
         return self._handlers.get(event["type"], lambda _: None)
 
-    def _configure(self) -> None:
+    def _set_formats(self) -> None:
         audio = self.session["audio"]
         self._wire_in = WireAudio(audio["input"]["format"])
         self._wire_out = WireAudio(audio["output"]["format"])
-        self._hearing.configure(audio["input"])
 
     def _proceed(self) -> None:
         if not self._hearing.pending:
@@ -162,8 +162,11 @@ class Endpoint:
         before = self.session["audio"]
         spoken = self._conversation.spoken
         self.session = merged(self.session, event.session, spoken=spoken)
-        if self.session["audio"] != before:
-            self._configure()
+        audio = self.session["audio"]
+        # Only then: a resampler keeps the end of what it was given until more comes.
+        if any(audio[side]["format"] != before[side]["format"] for side in audio):
+            self._set_formats()
+        self._hearing.configure(audio["input"])
         self._outbox.emit({"type": "session.updated", "session": self.session})
 
     def _append(self, event: Any) -> None:

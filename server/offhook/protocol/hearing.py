@@ -27,14 +27,21 @@ _PATIENCE_MS = {"low": 1200, "medium": 700, "high": 400, "auto": 700}
 
 
 @dataclass
+class _Guess:
+    """An early try at a turn that pauses; gone as soon as more is said."""
+
+    attempt: int
+    words: str | None = None
+
+
+@dataclass
 class _Turn:
     """A turn that is open: the caller speaks, or only pauses."""
 
     item_id: str
     start_ms: int
-    attempt: int = 0
-    guessing: bool = False
-    words: str | None = None
+    attempts: int = 0
+    guess: _Guess | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ class Hearing:
         self._audio = InputAudio()
         self._detector: TurnDetector | None = None
         self._detection: Session | None = None
+        self._noticed_ms = 0
         self._settled_ms = 0  # what ended before this was committed or cleared
         self._turn: _Turn | None = None
         self._transcribe = False
@@ -73,7 +81,7 @@ class Hearing:
             return
         self._detection = detection
         self._turn = None
-        self._detector = _detector(detection) if detection else None
+        self._begin_anew()
 
     def append(self, pcm: bytes) -> None:
         """Take 24 kHz PCM from the caller."""
@@ -82,6 +90,7 @@ class Hearing:
 
     def notice(self, at_ms: int, probability: float) -> Turn | None:
         """Take the voice activity of the frame that ended at `at_ms`."""
+        self._noticed_ms = at_ms
         if self._detector is None or self._detection is None:
             return None
         if at_ms <= self._settled_ms:
@@ -116,22 +125,21 @@ class Hearing:
             )
         if self._turn:
             # More may have come in than the early try has heard.
-            self._turn.guessing = False
+            self._turn.guess = None
         self._commit(self._audio.end_ms)
-        self._start_over()
+        self._settle()
 
     def clear(self) -> None:
         """Forget what has not been committed."""
         self._audio.clear()
         self._turn = None
-        self._start_over()
+        self._settle()
         self._outbox.emit({"type": "input_audio_buffer.cleared"})
 
     def heard(self, item_id: str, attempt: int, text: str) -> None:
         """Take the words of a turn, or of what may become one."""
-        open_turn = self._turn
-        if open_turn and (open_turn.item_id, open_turn.attempt) == (item_id, attempt):
-            open_turn.words = text
+        if guess := self._guess_of(item_id, attempt):
+            guess.words = text
             return
         pending = self.pending.get(item_id)
         if pending is None or pending.attempt != attempt:
@@ -146,9 +154,8 @@ class Hearing:
 
     def unheard(self, item_id: str, attempt: int, message: str) -> None:
         """Take note that a turn could not be written down."""
-        open_turn = self._turn
-        if open_turn and (open_turn.item_id, open_turn.attempt) == (item_id, attempt):
-            open_turn.guessing = False
+        if self._turn and self._guess_of(item_id, attempt):
+            self._turn.guess = None
             return
         pending = self.pending.get(item_id)
         if pending is None or pending.attempt != attempt:
@@ -177,21 +184,33 @@ class Hearing:
         done: dict[str, Any] = {"type": f"{kind}.completed", **ids, "transcript": text}
         self._outbox.emit({**done, "usage": {"type": "duration", "seconds": seconds}})
 
+    def _guess_of(self, item_id: str, attempt: int) -> _Guess | None:
+        turn = self._turn
+        if turn is None or turn.item_id != item_id or turn.guess is None:
+            return None
+        return turn.guess if turn.guess.attempt == attempt else None
+
     def _guess(self, turn: _Turn, pause_ms: int, at_ms: int) -> None:
         if pause_ms == 0:
-            turn.guessing, turn.words = False, None
+            turn.guess = None
         elif (
-            not turn.guessing
+            turn.guess is None
             and pause_ms >= _GUESS_PAUSE_MS
             and at_ms - turn.start_ms <= _GUESS_LONGEST_MS
         ):
-            turn.attempt, turn.guessing = turn.attempt + 1, True
+            turn.attempts += 1
+            turn.guess = _Guess(turn.attempts)
             pcm = self._audio.peek(turn.start_ms, at_ms)
-            self._outbox.request(Recognise(turn.item_id, turn.attempt, pcm))
+            self._outbox.request(Recognise(turn.item_id, turn.attempts, pcm))
 
-    def _start_over(self) -> None:
+    def _settle(self) -> None:
         self._settled_ms = self._audio.end_ms
-        self._detector = _detector(self._detection) if self._detection else None
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        since_ms = max(self._noticed_ms, self._settled_ms)
+        detection = self._detection
+        self._detector = _detector(detection, since_ms) if detection else None
 
     def _commit(self, end_ms: int) -> None:
         turn = self._turn or _Turn(self._outbox.make_id("item"), 0)
@@ -211,12 +230,12 @@ class Hearing:
                     "item": {**item, "content": [dict(p) for p in item["content"]]},
                 }
             )
-        attempt = turn.attempt if turn.guessing else turn.attempt + 1
+        attempt = turn.guess.attempt if turn.guess else turn.attempts + 1
         self.pending[item_id] = _Pending(attempt, len(pcm) / 48000)
-        if not turn.guessing:
+        if turn.guess is None:
             self._outbox.request(Recognise(item_id, attempt, pcm))
-        elif turn.words is not None:
-            self.heard(item_id, attempt, turn.words)
+        elif turn.guess.words is not None:
+            self.heard(item_id, attempt, turn.guess.words)
 
     def _announce(self, moment: str, **at: int) -> None:
         assert self._turn is not None
@@ -224,10 +243,12 @@ class Hearing:
         self._outbox.emit({**event, "item_id": self._turn.item_id})
 
 
-def _detector(detection: Session) -> TurnDetector:
+def _detector(detection: Session, since_ms: int) -> TurnDetector:
     if detection["type"] == "server_vad":
         return TurnDetector(
             threshold=detection["threshold"],
             silence_ms=detection["silence_duration_ms"],
+            since_ms=since_ms,
         )
-    return TurnDetector(threshold=0.5, silence_ms=_PATIENCE_MS[detection["eagerness"]])
+    patience_ms = _PATIENCE_MS[detection["eagerness"]]
+    return TurnDetector(threshold=0.5, silence_ms=patience_ms, since_ms=since_ms)

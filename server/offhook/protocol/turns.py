@@ -31,17 +31,22 @@ Turn = SpeechStarted | SpeechStopped
 class TurnDetector:
     """Turns voice activity into turns.
 
+    Args:
+        threshold: The probability from which on a frame is speech.
+        silence_ms: How long a pause ends a turn.
+        since_ms: Where the first frame begins on the audio's clock.
+
     Attributes:
         speaking: Whether a turn is open.
     """
 
-    def __init__(self, *, threshold: float, silence_ms: int) -> None:
+    def __init__(self, *, threshold: float, silence_ms: int, since_ms: int = 0) -> None:
         self.speaking = False
         self._threshold = threshold
         self._silence_ms = silence_ms
         self._voiced: list[int] = []
         self._last_voice_ms = 0
-        self._last_ms = 0
+        self._last_ms = since_ms
 
     @property
     def pause_ms(self) -> int:
