@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +13,6 @@ from tests.relays import clean_environment, recorder, relay, running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-
-def pytest_unconfigure() -> None:
-    """Collect what still hangs in cycles: soxr's binding reports it as leaked."""
-    gc.collect()
 
 
 __all__ = ["clean_environment", "recorder", "relay", "running"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from starlette.routing import Mount, Route, WebSocketRoute
@@ -170,9 +170,9 @@ def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
 
 def test_the_example_of_a_host_application_runs() -> None:
     mount, client = blocks("python")
-    names: dict[str, object] = {}
+    names: dict[str, Any] = {}
     exec(compile(mount, "README.md", "exec"), names)
-    assert "/voice" in [getattr(r, "path", "") for r in names["app"].routes]  # type: ignore[attr-defined]
+    assert "/voice" in [getattr(r, "path", "") for r in names["app"].routes]
     ast.parse(client)
 
 

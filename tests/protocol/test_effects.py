@@ -48,4 +48,4 @@ def test_ids_are_made_as_told_and_unlike_by_default() -> None:
 
 def test_effects_are_values() -> None:
     with pytest.raises(AttributeError):
-        Abandon("resp_1").response_id = "resp_2"  # type: ignore[misc]
+        Abandon("resp_1").response_id = "resp_2"  # type: ignore[misc]  # frozen

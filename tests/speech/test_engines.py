@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -51,8 +52,10 @@ async def test_chunks_are_sentences(engines: Engines) -> None:
 
 async def test_cancelling_leaves_the_engines_usable(engines: Engines) -> None:
     turn = await say(engines, "What time is it?")
-    started = [asyncio.ensure_future(engines.recognise(turn)) for _ in range(3)]
-    started += [asyncio.ensure_future(say(engines, LONG)) for _ in range(3)]  # type: ignore[arg-type]
+    started: list[asyncio.Future[Any]] = [
+        asyncio.ensure_future(engines.recognise(turn)) for _ in range(3)
+    ]
+    started += [asyncio.ensure_future(say(engines, LONG)) for _ in range(3)]
     await asyncio.sleep(0)
     for task in started:
         task.cancel()
@@ -75,7 +78,9 @@ async def test_an_abandoned_synthesis_makes_no_further_sentence(
                 yield b"\0\0"
 
     counted = Counted()
-    mine = Engines(counted, counted, counted, counted)  # type: ignore[arg-type]
+    # Only the synthesiser is asked for anything.
+    part: Any = counted
+    mine = Engines(part, part, part, part)
     chunks = mine.synthesise("")
     await anext(chunks)
     await chunks.aclose()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -20,7 +21,7 @@ async def test_work_is_done_in_order_in_one_other_thread() -> None:
         return number
 
     results = await asyncio.gather(
-        *(worker.run(lambda number=number: work(number)) for number in range(20))  # type: ignore[misc]
+        *(worker.run(partial(work, number)) for number in range(20))
     )
     assert results == order == list(range(20))
     assert len(threads) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import soxr  # type: ignore[import-untyped]
+import soxr  # type: ignore[import-untyped]  # ships no types
 
 from offhook.audio.pcm import from_float, to_float
 

@@ -42,5 +42,5 @@ def offer_loopback_when_alone() -> None:
     def get_host_addresses(*args: Any, **kwargs: Any) -> list[str]:
         return original(*args, **kwargs) or ["127.0.0.1"]
 
-    get_host_addresses.offhook = True  # type: ignore[attr-defined]
+    get_host_addresses.offhook = True  # type: ignore[attr-defined]  # a mark
     ice.get_host_addresses = get_host_addresses
