@@ -12,8 +12,9 @@ import pytest
 from offhook.errors import UpstreamError
 from offhook.local.connection import Connection
 from offhook.protocol.endpoint import Endpoint
+from offhook.protocol.prompt import Prompt, Turn
 from offhook.protocol.session_config import effective, merged
-from offhook.speech import Engines, Prompt
+from offhook.speech import Engines
 from tests.official import problems
 from tests.protocol.driver import Event, kinds
 
@@ -146,7 +147,7 @@ async def test_what_is_said_is_heard_answered_and_spoken() -> None:
     assert done["status"] == "completed"
     assert done["output"][0]["content"][0]["transcript"] == "One. Two."
     [prompt] = parts.prompts
-    assert [(turn.role, turn.text) for turn in prompt.turns] == [("user", "Hello")]
+    assert prompt.turns == (Turn("user", "Hello"),)
 
 
 async def test_an_answer_in_text_is_not_spoken() -> None:

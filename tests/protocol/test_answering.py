@@ -12,6 +12,7 @@ from offhook.protocol.conversation import Conversation
 from offhook.protocol.effects import Abandon, Generate, Outbox, Send
 from offhook.protocol.items import parsed
 from offhook.protocol.playout import Playout
+from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective
 from tests.official import problems
 from tests.protocol.driver import SECOND, Event, kinds
@@ -72,7 +73,7 @@ def test_an_answer_is_made_only_once_the_words_are_there() -> None:
     desk.answering.proceed()
     desk.drain()
     [request] = desk.wanted
-    assert request.turns == (("user", "Said before it proceeds"),)
+    assert request.prompt.turns == (Turn("user", "Said before it proceeds"),)
 
 
 def test_what_the_session_says_holds_where_the_answer_says_nothing() -> None:
@@ -86,7 +87,7 @@ def test_what_the_session_says_holds_where_the_answer_says_nothing() -> None:
     output = created["response"]["audio"]["output"]
     assert output["voice"] == "ash"
     request = desk.wanted[0]
-    assert (request.instructions, request.modality) == ("Be brief.", "audio")
+    assert (request.prompt.instructions, request.modality) == ("Be brief.", "audio")
     assert (request.voice, request.speed) == ("ash", 1.25)
 
 
@@ -98,7 +99,7 @@ def test_one_answer_may_differ_from_the_session() -> None:
         audio={"output": {"voice": "echo", "format": None}},
     )
     request = desk.wanted[0]
-    assert (request.instructions, request.modality) == ("", "text")
+    assert (request.prompt.instructions, request.modality) == ("", "text")
     assert (request.voice, request.speed) == ("echo", 1.0)
 
 
@@ -120,7 +121,10 @@ def test_a_context_of_its_own_may_quote_the_conversation() -> None:
         conversation="none",
         input=[{"type": "item_reference", "id": quoted}, said("assistant", "Own")],
     )
-    assert desk.wanted[0].turns == (("user", "Quoted"), ("assistant", "Own"))
+    assert desk.wanted[0].prompt.turns == (
+        Turn("user", "Quoted"),
+        Turn("assistant", "Own"),
+    )
     assert len(list(desk.conversation)) == 2
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from offhook.errors import InvalidRequest
 from offhook.protocol import conversation as module
-from offhook.protocol.conversation import Conversation
+from offhook.protocol.conversation import Conversation, turns
+from offhook.protocol.prompt import Turn
 
 
 def item(item_id: str, role: str = "user", kind: str = "input_text") -> dict[str, Any]:
@@ -63,7 +64,10 @@ def test_only_speech_of_the_assistant_can_be_truncated() -> None:
         conversation.truncate("speech", 0, 500)
     kept = conversation.retrieved("speech", with_audio=True)["content"][0]
     assert len(base64.b64decode(kept["audio"])) == 400 * 48
-    assert conversation.turns() == (("assistant", "says text"), ("assistant", ""))
+    assert turns(conversation) == (
+        Turn("assistant", "says text"),
+        Turn("assistant", ""),
+    )
 
 
 def test_the_audio_stays_away_from_where_it_would_not_fit() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from offhook.protocol.effects import Send
 from offhook.protocol.endpoint import Endpoint
+from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective
 from tests.protocol.driver import SECOND, Driver, kinds
 
@@ -66,7 +67,7 @@ def test_a_text_turn_has_the_recorded_order() -> None:
     created = driver.receive("response.create")
     assert kinds(created) == ["response.created"]
     assert driver.answers[0].modality == "text"
-    assert driver.answers[0].turns == (("user", "Hello"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "Hello"),)
     events = driver.answer("Good day.", b"")
     assert kinds(events) == [
         *OPENED,
@@ -96,7 +97,7 @@ def test_a_spoken_turn_over_websocket_has_the_recorded_order() -> None:
         "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
     ]
-    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "What time is it?"),)
     assert kinds(driver.answer("Ten.")) == [
         *OPENED,
         "response.output_audio_transcript.delta",
@@ -143,7 +144,7 @@ def test_a_turn_is_written_down_while_it_seems_to_be_over() -> None:
     driver.silence(320)
     # The words were there before the turn was: nobody had to wait for them.
     assert driver.turns == []
-    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "What time is it?"),)
     assert len(early.pcm) == (640 + 192) * 48
 
 
@@ -157,7 +158,7 @@ def test_words_of_a_turn_that_went_on_are_forgotten() -> None:
     [whole] = driver.turns
     assert driver.answers == []
     driver.heard("What time is it?")
-    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "What time is it?"),)
     assert len(whole.pcm) > (640 + 256 + 320) * 48
 
 
@@ -184,7 +185,7 @@ def test_words_of_an_early_try_that_come_in_a_later_pause_are_not_the_turns() ->
     driver.silence(480)
     assert driver.answers == []
     driver.heard("What time is it?")
-    assert driver.answers[0].turns == (("user", "What time is it?"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "What time is it?"),)
 
 
 @pytest.mark.parametrize("change", ["clear", "update"])
@@ -208,7 +209,7 @@ def test_an_early_try_that_failed_is_made_again() -> None:
     driver.endpoint.unheard(early.item_id, early.attempt, "no")
     driver.silence()
     driver.heard("Hi")
-    assert driver.answers[0].turns == (("user", "Hi"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "Hi"),)
 
 
 def test_a_long_turn_is_written_down_once() -> None:
@@ -316,7 +317,7 @@ def test_push_to_talk() -> None:
     assert kinds(driver.receive("response.create")) == ["response.created"]
     assert driver.answers == []
     driver.heard("Hi")
-    assert driver.answers[0].turns == (("user", "Hi"),)
+    assert driver.answers[0].prompt.turns == (Turn("user", "Hi"),)
 
 
 def test_an_answer_out_of_band_runs_beside_the_conversation() -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.conversation import Conversation
+from offhook.protocol.conversation import Conversation, turns
 from offhook.protocol.effects import Listen, Outbox, Recognise, Send
 from offhook.protocol.hearing import Hearing
+from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective
 from tests.protocol.driver import SECOND, Event, kinds
 
@@ -119,10 +120,10 @@ def test_what_is_cleared_is_not_committed_later() -> None:
 
 def test_the_time_of_all_turns_adds_up() -> None:
     ear = Ear(turn_detection=None)
-    for turns in (1, 2):
+    for count in (1, 2):
         ear.hearing.append(SECOND)
         ear.hearing.commit()
-        assert ear.hearing.heard_ms == turns * 1000
+        assert ear.hearing.heard_ms == count * 1000
 
 
 def test_words_are_kept_even_where_nobody_asked_to_see_them() -> None:
@@ -134,7 +135,7 @@ def test_words_are_kept_even_where_nobody_asked_to_see_them() -> None:
     assert list(ear.hearing.pending) == [turn.item_id]
     ear.hearing.heard(turn.item_id, turn.attempt, "Hi")
     assert ear.drain() == []
-    assert ear.conversation.turns() == (("user", "Hi"),)
+    assert turns(ear.conversation) == (Turn("user", "Hi"),)
     assert not ear.hearing.pending
 
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from offhook.errors import UpstreamError
-from offhook.speech import Prompt, Turn
+from offhook.protocol.prompt import Prompt, ToolCall, Turn
 from offhook.speech.chat import Chat
 
 pytestmark = pytest.mark.anyio
@@ -118,7 +118,7 @@ async def test_a_server_may_end_without_done() -> None:
     ids=["401", "500", "cut", "unfinished", "no JSON", "no completion"],
 )
 async def test_failures_are_the_upstream_s(server: Server, spoken: list[str]) -> None:
-    sentences: list[str] = []
+    sentences: list[str | ToolCall] = []
     async with chat(server.answer) as responder:
         with pytest.raises(UpstreamError) as failure:
             async for sentence in responder.reply(PROMPT):

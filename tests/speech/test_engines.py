@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from offhook.audio import duration_ms, silence
+from offhook.protocol.prompt import Prompt, Turn
 from offhook.settings import LocalSettings
-from offhook.speech import CALL_RATE, Engines, Prompt, Turn
+from offhook.speech import CALL_RATE, Engines
 
 pytestmark = pytest.mark.anyio
 

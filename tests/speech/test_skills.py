@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from offhook.speech import Prompt, Turn
+from offhook.protocol.prompt import Prompt, Turn
 from offhook.speech.skills import Skills
 
 NOW = datetime(2026, 11, 22, 22, 8)

@@ -18,7 +18,7 @@ from offhook.protocol.effects import (
     Reply,
     Send,
 )
-from offhook.speech.responder import Prompt, Turn
+from offhook.protocol.prompt import ToolCall
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -189,15 +189,17 @@ class Connection:
         self._flush()
 
     async def _speak(self, request: Generate) -> None:
-        turns = tuple(Turn(role, text) for role, text in request.turns)
-        prompt = Prompt(request.instructions, turns)
         space = ""
-        async for sentence in self._engines.reply(prompt):
-            self._endpoint.say(request.response_id, space + sentence)
+        async for part in self._engines.reply(request.prompt):
+            if isinstance(part, ToolCall):
+                self._endpoint.call(request.response_id, part.name, part.arguments)
+                self._flush()
+                continue
+            self._endpoint.say(request.response_id, space + part)
             space = " "
             self._flush()
             if request.modality == "audio":
-                await self._voice(request, sentence)
+                await self._voice(request, part)
 
     async def _voice(self, request: Generate, sentence: str) -> None:
         voice, speed = request.voice, request.speed

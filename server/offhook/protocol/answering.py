@@ -11,6 +11,7 @@ from offhook.protocol.effects import Abandon, Generate, Outbox
 from offhook.protocol.generation import Generation, usage
 from offhook.protocol.items import Item, parsed
 from offhook.protocol.playout import Playout, Started
+from offhook.protocol.prompt import Prompt, Turn
 
 if TYPE_CHECKING:
     from offhook.protocol.conversation import Conversation
@@ -86,10 +87,9 @@ class Answering:
         instructions = params.get("instructions")
         request = Generate(
             response_id=generation.response_id,
-            instructions=session["instructions"]
-            if instructions is None
-            else instructions,
-            turns=(),
+            prompt=Prompt(
+                session["instructions"] if instructions is None else instructions, ()
+            ),
             modality=modality,
             voice=output["voice"] if isinstance(output["voice"], str) else "",
             speed=output["speed"],
@@ -101,9 +101,9 @@ class Answering:
         waiting, self._waiting = self._waiting, []
         for request, items in waiting:
             said = turns(self._conversation if items is None else items)
-            text = " ".join([request.instructions, *(text for _, text in said)])
-            self._text_in[request.response_id] = text
-            self._outbox.request(replace(request, turns=said))
+            prompt = replace(request.prompt, turns=said)
+            self._text_in[request.response_id] = _text_of(prompt)
+            self._outbox.request(replace(request, prompt=prompt))
 
     def say(self, response_id: str, delta: str) -> None:
         """Take words of an answer."""
@@ -262,6 +262,11 @@ class Answering:
             else:
                 items.append(parsed(item, self._outbox.make_id("item"), at))
         return items
+
+
+def _text_of(prompt: Prompt) -> str:
+    said = (turn.text for turn in prompt.turns if isinstance(turn, Turn))
+    return " ".join([prompt.instructions, *said])
 
 
 def _modality(session: Session, params: dict[str, Any]) -> Literal["text", "audio"]:

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.items import text_of
+from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from offhook.protocol.items import Item, Role
+    from offhook.protocol.items import Item
 
 # Enough for 20 minutes of speech per call; the oldest audio is forgotten first.
 AUDIO_BYTES = 56 * 2**20
@@ -156,12 +157,18 @@ class Conversation:
                 part["audio"] = base64.b64encode(audio).decode()
         return {"object": "realtime.item", **item}
 
-    def turns(self) -> tuple[tuple[Role, str], ...]:
-        """Return (role, text) of everything said so far."""
-        return turns(self)
+
+def turns(items: Iterable[Item]) -> tuple[Turn | ToolCall | ToolOutput, ...]:
+    """Return what was said, called and returned, as a responder reads it."""
+    return tuple(turn for item in items if (turn := _turn(item)))
 
 
-def turns(items: Iterable[Item]) -> tuple[tuple[Role, str], ...]:
-    """Return (role, text) of the messages among `items`."""
-    messages = (item for item in items if item["type"] == "message")
-    return tuple((item["role"], text_of(item)) for item in messages)
+def _turn(item: Item) -> Turn | ToolCall | ToolOutput | None:
+    match item["type"]:
+        case "message":
+            return Turn(item["role"], text_of(item))
+        case "function_call":
+            return ToolCall(item["name"], item["arguments"], item["call_id"])
+        case "function_call_output":
+            return ToolOutput(item["call_id"], item["output"])
+    return None

@@ -10,7 +10,7 @@ from offhook.events import Event, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from offhook.protocol.items import Role
+    from offhook.protocol.prompt import Prompt
 
 
 @dataclass(frozen=True)
@@ -41,26 +41,26 @@ class Recognise:
     Attributes:
         attempt: Goes back with the answer. A turn is tried early, when it seems to be
             over, and again if more was said.
+        judge: Whether to say, too, if the caller has finished speaking.
     """
 
     item_id: str
     attempt: int
     pcm: bytes
+    judge: bool = False
 
 
 @dataclass(frozen=True)
 class Generate:
-    """Make this answer; report with `say`, `sound`, `finish` or `fail`.
+    """Make this answer; report with `say`, `sound`, `call`, `finish` or `fail`.
 
     Attributes:
         response_id: What the reports have to name.
-        turns: (role, text) of the conversation so far.
         modality: Whether the words are also to be spoken.
     """
 
     response_id: str
-    instructions: str
-    turns: tuple[tuple[Role, str], ...]
+    prompt: Prompt
     modality: Literal["text", "audio"]
     voice: str
     speed: float

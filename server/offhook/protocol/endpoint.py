@@ -133,6 +133,12 @@ class Endpoint:
         encoded = b"" if self._webrtc else self._wire_out.encode(pcm)
         self._answering.sound(response_id, pcm, encoded)
 
+    def call(self, response_id: str, name: str, arguments: str) -> None:
+        """Take a call of a tool, as part of an answer; `arguments` is JSON."""
+
+    def expire(self) -> None:
+        """Take note that the session has lasted too long; the shell closes it."""
+
     def finish(self, response_id: str) -> None:
         """Take note that an answer is complete."""
         self._answering.finish(response_id, self._hearing.heard_ms)

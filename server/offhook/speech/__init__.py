@@ -4,7 +4,7 @@ from offhook.speech.activity import Detector
 from offhook.speech.engines import Engines
 from offhook.speech.listener import CALL_RATE, Activity, Listener
 from offhook.speech.recogniser import Recogniser
-from offhook.speech.responder import Prompt, Responder, Turn
+from offhook.speech.responder import Responder
 from offhook.speech.sentences import Splitter
 from offhook.speech.synthesiser import DEFAULT_VOICE, VOICES, Synthesiser
 
@@ -16,10 +16,8 @@ __all__ = [
     "Detector",
     "Engines",
     "Listener",
-    "Prompt",
     "Recogniser",
     "Responder",
     "Splitter",
     "Synthesiser",
-    "Turn",
 ]

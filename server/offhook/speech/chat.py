@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from offhook.errors import UpstreamError
+from offhook.protocol.prompt import Turn
 from offhook.speech.sentences import Splitter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from offhook.speech.responder import Prompt
+    from offhook.protocol.prompt import Prompt, ToolCall
 
 
 class Chat:
@@ -31,7 +32,7 @@ class Chat:
         self._client = client
         self._model = model
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
         """See Responder."""
         splitter = Splitter()
         async with aclosing(self._pieces(prompt)) as pieces:
@@ -81,7 +82,9 @@ def _messages(prompt: Prompt) -> list[dict[str, str]]:
         else []
     )
     return instructions + [
-        {"role": turn.role, "content": turn.text} for turn in prompt.turns
+        {"role": turn.role, "content": turn.text}
+        for turn in prompt.turns
+        if isinstance(turn, Turn)
     ]
 
 

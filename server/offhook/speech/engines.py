@@ -23,10 +23,11 @@ from offhook.speech.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable
 
+    from offhook.protocol.prompt import Prompt, ToolCall
     from offhook.settings import LocalSettings
     from offhook.speech.activity import Detector
     from offhook.speech.recogniser import Recogniser
-    from offhook.speech.responder import Prompt, Responder
+    from offhook.speech.responder import Responder
     from offhook.speech.synthesiser import Synthesiser
 
 _T = TypeVar("_T")
@@ -110,8 +111,8 @@ class Engines:
         while chunk := await self._speaking.run(lambda: next(sentences, b"")):
             yield chunk
 
-    def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Answer a prompt, sentence by sentence.
+    def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
+        """Answer a prompt, sentence by sentence, or with calls of its tools.
 
         Raises:
             UpstreamError: The chat server failed.

@@ -1,33 +1,13 @@
-"""What answers a caller: a conversation in, sentences out."""
+"""What answers a caller: a conversation in, sentences and tool calls out."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-
-@dataclass(frozen=True)
-class Turn:
-    """What one side said."""
-
-    role: Literal["user", "assistant", "system"]
-    text: str
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """What to answer.
-
-    Attributes:
-        instructions: How to answer; empty where nobody said.
-        turns: The conversation; the last turn of the user is the one to answer.
-    """
-
-    instructions: str
-    turns: tuple[Turn, ...]
+    from offhook.protocol.prompt import Prompt, ToolCall
 
 
 class Responder(Protocol):
@@ -35,8 +15,8 @@ class Responder(Protocol):
 
     name: str
 
-    def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
-        """Answer sentence by sentence, each fit to be spoken.
+    def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
+        """Answer sentence by sentence, each fit to be spoken, or with calls of tools.
 
         Raises:
             UpstreamError: Somebody else had to be asked, and failed.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from offhook.protocol.prompt import Turn
 from offhook.speech.numerals import digits
 from offhook.speech.sentences import split
 from offhook.speech.sums import solve
@@ -16,7 +17,7 @@ from offhook.speech.units import convert
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from offhook.speech.responder import Prompt, Turn
+    from offhook.protocol.prompt import Prompt, ToolCall
 
 _GREETING = "Hello! How can I help?"
 _NOT_HEARD = "Sorry, I didn't catch that."
@@ -152,21 +153,22 @@ class Skills:
             self._dice,
         )
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
         """See Responder."""
         for sentence in split(self.answer(prompt)):
             yield sentence
 
     def answer(self, prompt: Prompt) -> str:
         """Answer the last turn of the user in one piece."""
+        turns = tuple(turn for turn in prompt.turns if isinstance(turn, Turn))
         last = max(
-            (at for at, turn in enumerate(prompt.turns) if turn.role == "user"),
+            (at for at, turn in enumerate(turns) if turn.role == "user"),
             default=None,
         )
         if last is None:
             return _GREETING
-        text = prompt.turns[last].text.strip()
-        heard = _Heard(text, _plain(text), prompt.turns[:last])
+        text = turns[last].text.strip()
+        heard = _Heard(text, _plain(text), turns[:last])
         if not heard.plain:
             return _NOT_HEARD
         answers = (skill(heard) for skill in self._skills)
