@@ -166,7 +166,8 @@ class Connection:
     async def _recognise(self, turn: Recognise) -> None:
         try:
             text = await self._engines.recognise(turn.pcm)
-            self._endpoint.heard(turn.item_id, turn.attempt, text)
+            complete = not turn.judge or await self._engines.complete(turn.pcm, text)
+            self._endpoint.heard(turn.item_id, turn.attempt, text, complete)
         except Exception:
             _log.exception("the recogniser failed")
             self._endpoint.unheard(

@@ -114,7 +114,9 @@ class Endpoint:
                 self._answering.create(self.session, {})
         self._proceed()
 
-    def heard(self, item_id: str, attempt: int, text: str) -> None:
+    def heard(
+        self, item_id: str, attempt: int, text: str, complete: bool = True
+    ) -> None:
         """Take the words of a turn, as `Recognise` asked."""
         self._hearing.heard(item_id, attempt, text)
         self._proceed()
