@@ -151,6 +151,9 @@ class Connection:
         with contextlib.closing(self._engines.listener()) as listener:
             while True:
                 pcm = await self._chunks.get()
+                # Under load several have gathered; together they cost less.
+                while len(pcm) < _CHUNK_BYTES and not self._chunks.empty():
+                    pcm += self._chunks.get_nowait()
                 self._backlog -= len(pcm)
                 if self._backlog <= _BACKLOG_BYTES:
                     self._room.set()
