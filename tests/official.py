@@ -34,6 +34,9 @@ _TAGS = frozenset(("type", "object", "role", "status"))
 _BRIEF = 100
 
 
+WITH_STATUS = ("message", "function_call", "function_call_output")
+
+
 def problems(event: dict[str, Any]) -> list[str]:
     """List everything that an official client would stumble over.
 
@@ -48,8 +51,10 @@ def problems(event: dict[str, Any]) -> list[str]:
     found = _undeclared(model, event["type"])
     if event["type"].startswith("session."):
         session = _SESSION.validate_python(event["session"])
-        # The event's own model is that of a request, which has no id.
-        found = _undeclared(session, "session")
+        # The event's own model is that of a request, which has no id; the other one
+        # lacks what only a request declares.
+        asked = _undeclared(model.session, "session")
+        found = [f for f in _undeclared(session, "session") if f in asked]
     return found + _breaks_javascript(event)
 
 
@@ -100,7 +105,7 @@ def _breaks_javascript(event: dict[str, Any]) -> list[str]:
         f"part.{k}: null" for k in ("text", "transcript") if part.get(k, "") is None
     ]
     item = event.get("item", {})
-    if item and item.get("status") is None:
+    if item.get("type") in WITH_STATUS and item.get("status") is None:
         found.append("item.status: missing")
     for content in item.get("content", ()):
         if content["type"] == "input_audio" and "transcript" not in content:

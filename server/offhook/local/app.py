@@ -22,7 +22,7 @@ from offhook.local.keys import Keys, bearer
 from offhook.local.models import Models
 from offhook.local.socket import serve_socket
 from offhook.protocol import sdp
-from offhook.protocol.session_config import Session, effective, merged
+from offhook.protocol.session_config import requested, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -57,13 +57,13 @@ class LocalEndpoint:
         """`POST /v1/realtime/client_secrets`."""
         self.keys.check_api_key(bearer(request.headers))
         body = await read_json(request, _BODY_SECONDS)
-        session = _session(body.get("session"), 0)
+        session = requested(new_id("sess"), body.get("session"), expires_at=0)
         secret = self.keys.mint(session, _lifetime(body), time.time())
         return JSONResponse(
             {
                 "value": secret.value,
                 "expires_at": secret.expires_at,
-                "session": secret.session,
+                "session": shown(secret.session),
             }
         )
 
@@ -78,7 +78,7 @@ class LocalEndpoint:
             # OpenAI: with a client secret, its own session stands.
             session = {**minted, "id": new_id("sess"), "expires_at": expires_at}
         else:
-            session = _session(given, expires_at)
+            session = requested(new_id("sess"), given, expires_at=expires_at)
         engines = await self.models.loaded()
         call_id, answer = await self.calls.answer(text, session, engines)
         # OpenAI: Location is relative.
@@ -139,16 +139,6 @@ def create_app(settings: LocalSettings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=endpoint.lifespan,
     )
-
-
-def _session(patch: Any, expires_at: int) -> Session:
-    model = patch.get("model") if isinstance(patch, dict) else None
-    session = effective(
-        new_id("sess"),
-        expires_at=expires_at,
-        model=model if isinstance(model, str) else None,
-    )
-    return session if patch is None else merged(session, patch)
 
 
 def _lifetime(body: dict[str, Any]) -> int:

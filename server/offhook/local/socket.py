@@ -17,7 +17,7 @@ from offhook.local.calls import Call, Calls
 from offhook.local.connection import Connection
 from offhook.local.keys import Keys, bearer
 from offhook.protocol.endpoint import Endpoint
-from offhook.protocol.session_config import Session, effective
+from offhook.protocol.session_config import Session, effective, transcription
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -159,14 +159,16 @@ def _admit(
     if "call_id" in query:
         # OpenAI: a client secret sees no call at all, its own included.
         return calls.find("" if minted is not None else query["call_id"])
-    model = query.get("model")
-    if not model and minted is None:
-        raise InvalidRequest(
-            "You must provide a model parameter.", code="missing_model", param="model"
-        )
     expires_at = int(now) + seconds
     if minted is not None:
         return {**minted, "id": new_id("sess"), "expires_at": expires_at}
+    if query.get("intent") == "transcription":
+        return transcription(new_id("sess"), expires_at=expires_at)
+    model = query.get("model")
+    if not model:
+        raise InvalidRequest(
+            "You must provide a model parameter.", code="missing_model", param="model"
+        )
     return effective(new_id("sess"), expires_at=expires_at, model=model)
 
 
