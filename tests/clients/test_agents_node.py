@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.clients.results import JUDGES, judge
-from tests.javascript import run_script
+from tests.javascript import node, run
 
 if TYPE_CHECKING:
     from offhook.speech import Engines
@@ -24,4 +25,5 @@ async def test_in_node(
 ) -> None:
     url = f"{local_url.replace('http', 'ws')}/realtime?model=gpt-realtime-2.1"
     given = {"scenario": scenario, "url": url, "apiKey": "sk-any", **script}
-    await judge(scenario, await run_script(SCRIPT, given=given), engines)
+    result = await run(node(), str(SCRIPT), given=json.dumps(given))
+    await judge(scenario, json.loads(result), engines)
