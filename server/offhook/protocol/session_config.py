@@ -9,9 +9,10 @@ from __future__ import annotations
 import copy
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from offhook.errors import InvalidRequest
+from offhook.protocol.mcp import McpTool
 from offhook.protocol.validation import Strict, check
 
 Session = dict[str, Any]
@@ -134,15 +135,6 @@ class FunctionTool(Strict):
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
-
-
-class McpTool(Strict):
-    """Tools of an MCP server."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    type: Literal["mcp"]
-    server_label: str
 
 
 Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
