@@ -190,7 +190,7 @@ class Connection:
         try:
             tools = await self._mcp.list_tools(request.server)
             self._endpoint.listed(request.item_id, tools)
-        except OffhookError as error:
+        except Exception as error:
             _log.warning("no tools: %s", error)
             self._endpoint.unlisted(request.item_id)
         self._flush()
@@ -203,6 +203,10 @@ class Connection:
             self._endpoint.returned(request.item_id, output)
         except McpError as error:
             self._endpoint.failed(request.item_id, error.error)
+        except Exception as error:
+            _log.exception("a tool could not be called")
+            failure = McpError("tool_execution_error", str(error))
+            self._endpoint.failed(request.item_id, failure.error)
         self._flush()
 
     async def _generate(self, request: Generate) -> None:
