@@ -7,13 +7,16 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from offhook.errors import InvalidRequest, OffhookError
+from offhook.errors import InvalidRequest, McpError, OffhookError
 from offhook.events import Event, parse
+from offhook.local.mcp import McpClients
 from offhook.protocol.effects import (
     Abandon,
+    CallTool,
     Effect,
     Generate,
     Listen,
+    ListTools,
     Recognise,
     Reply,
     Send,
@@ -57,11 +60,13 @@ class Connection:
         self._backlog = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._mcp = McpClients()
         self._work = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Connection:
+        await self._mcp.__aenter__()
         await self._work.__aenter__()
         self._start(self._listen())
         return self
@@ -74,7 +79,10 @@ class Connection:
     ) -> None:
         for task in self._running:
             task.cancel()
-        await self._work.__aexit__(kind, error, trace)
+        try:
+            await self._work.__aexit__(kind, error, trace)
+        finally:
+            await self._mcp.__aexit__(kind, error, trace)
 
     def open(self) -> None:
         """Greet the client."""
@@ -131,6 +139,10 @@ class Connection:
             case Abandon(response_id):
                 if answer := self._answers.pop(response_id, None):
                     answer.cancel()
+            case ListTools():
+                self._start(self._list_tools(effect))
+            case CallTool():
+                self._start(self._call_tool(effect))
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._work.create_task(work)
@@ -172,6 +184,29 @@ class Connection:
             self._endpoint.unheard(
                 turn.item_id, turn.attempt, "The speech could not be recognised."
             )
+        self._flush()
+
+    async def _list_tools(self, request: ListTools) -> None:
+        try:
+            tools = await self._mcp.list_tools(request.server)
+            self._endpoint.listed(request.item_id, tools)
+        except Exception as error:
+            _log.warning("no tools: %s", error)
+            self._endpoint.unlisted(request.item_id)
+        self._flush()
+
+    async def _call_tool(self, request: CallTool) -> None:
+        try:
+            output = await self._mcp.call(
+                request.server, request.name, request.arguments
+            )
+            self._endpoint.returned(request.item_id, output)
+        except McpError as error:
+            self._endpoint.failed(request.item_id, error.error)
+        except Exception as error:
+            _log.exception("a tool could not be called")
+            failure = McpError("tool_execution_error", str(error))
+            self._endpoint.failed(request.item_id, failure.error)
         self._flush()
 
     async def _generate(self, request: Generate) -> None:

@@ -19,7 +19,7 @@ from offhook.protocol.conversation import Conversation
 from offhook.protocol.effects import Effect, Outbox
 from offhook.protocol.hearing import Hearing
 from offhook.protocol.items import Item, audio_of, parsed
-from offhook.protocol.mcp_tools import McpError, McpTools
+from offhook.protocol.mcp_tools import Failure, McpTools
 from offhook.protocol.playout import Playout
 from offhook.protocol.session_config import Session, merged, shown
 from offhook.protocol.turns import SpeechStarted, SpeechStopped
@@ -160,7 +160,7 @@ class Endpoint:
         """Take what a tool of an MCP server returned, as `CallTool` asked."""
         self._mcp.returned(item_id, output)
 
-    def failed(self, item_id: str, error: McpError) -> None:
+    def failed(self, item_id: str, error: Failure) -> None:
         """Take note that a tool of an MCP server failed."""
         self._mcp.failed(item_id, error)
 

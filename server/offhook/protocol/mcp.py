@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from offhook.errors import redact
 from offhook.protocol.validation import Strict, check
 
 
@@ -106,6 +107,11 @@ class McpServer:
         if always and always.matches(tool_name, read_only):
             return True
         return not (never and never.matches(tool_name, read_only))
+
+    def redact(self, text: str) -> str:
+        """Take what the headers say out of a text, unless it is too short for a key."""
+        words = " ".join(self.headers.values()).split()
+        return redact(text, *(word for word in words if len(word) >= 8))
 
 
 def is_read_only(tool: dict[str, Any]) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # What an MCP item's `error` is: `protocol_error`, `http_error` or
 # `tool_execution_error`, with a message and, but for the last, a numeric code.
-McpError = dict[str, Any]
+Failure = dict[str, Any]
 
 
 @dataclass
@@ -146,7 +146,7 @@ class McpTools:
         """Take what a tool returned, as `CallTool` asked."""
         self._end(self._calls.pop(item_id, None), output=output, error=None)
 
-    def failed(self, item_id: str, error: McpError) -> None:
+    def failed(self, item_id: str, error: Failure) -> None:
         """Take note that a tool failed."""
         self._end(self._calls.pop(item_id, None), output=None, error=error)
 
@@ -217,7 +217,7 @@ class McpTools:
         self._end(call, output=None, error=error)
 
     def _end(
-        self, call: _Call | None, *, output: str | None, error: McpError | None
+        self, call: _Call | None, *, output: str | None, error: Failure | None
     ) -> None:
         if call is None:
             return
