@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-SILENCE = bytes(2 * 24000)
+# Long enough for the most patient ear: a microphone never stops.
+SILENCE = bytes(5 * 48000)
 # Takes long enough to say that there is time to stop it.
 LONG = "The train leaves at noon. " * 20
 

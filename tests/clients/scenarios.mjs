@@ -36,6 +36,11 @@ class Caller {
     for (let left = count; left > 0; left -= 1) await this.#one(type);
   }
 
+  /** Waits for an event that may have come before. */
+  async had(type) {
+    if (!this.events.some((event) => event.type === type)) await this.#one(type);
+  }
+
   #one(type) {
     const { promise, resolve, reject } = Promise.withResolvers();
     const late = () => reject(new Error(`no ${type} after ${this.events.map((e) => e.type)}`));
@@ -75,6 +80,8 @@ const SCENARIOS = {
   async spoken(caller, { sum }) {
     caller.say(sum);
     await caller.until("rate_limits.updated");
+    // The SDK asks for the item as soon as its words are there.
+    await caller.had("conversation.item.retrieved");
   },
   async tool(caller, { weather }) {
     caller.say(weather);
@@ -157,7 +164,7 @@ const guardrail = {
 
 /**
  * @param {string} scenario
- * @param {{sdk: object, transport: object, apiKey: string, voice: object, instructions?: string}} given
+ * @param {{sdk: object, transport: object, apiKey: string, voice: object}} given
  */
 export async function play(scenario, { sdk, transport, apiKey, voice }) {
   const ran = [];
@@ -198,9 +205,11 @@ export async function play(scenario, { sdk, transport, apiKey, voice }) {
   const reports = [];
   session.on("error", (error) => errors.push(JSON.stringify(error)));
   for (const name of REPORTED) session.on(name, () => reports.push(name));
-  await session.connect({ apiKey });
   let failure = null;
+  await session.connect({ apiKey });
   try {
+    // What the agent is, and then how the session is to be traced.
+    await caller.until("session.updated", 2);
     await SCENARIOS[scenario](caller, voice);
   } catch (error) {
     failure = String(error);
