@@ -21,6 +21,12 @@ SILENCE = bytes(5 * 48000)
 # Takes long enough to say that there is time to stop it.
 LONG = "The train leaves at noon. " * 20
 
+_SENTENCES = {
+    "sum": "What is seven times eight?",
+    "weather": "What's the weather in Paris?",
+    "billing": "Please transfer me to billing.",
+}
+
 # Recorded traffic of OpenAI, runs of one type folded into one.
 TEXT_TURN = [
     "response.created",
@@ -71,6 +77,15 @@ _AUDIO_DELTAS = {
     "response.output_audio_transcript.delta",
 }
 _WORDS = "conversation.item.input_audio_transcription."
+
+
+async def scripted(speak: Speak) -> dict[str, Any]:
+    """Return what callers in JavaScript say: as base64, and what they write."""
+    voice = {
+        name: base64.b64encode(await speak(text) + SILENCE).decode()
+        for name, text in _SENTENCES.items()
+    }
+    return {"voice": voice, "long": f"Repeat after me: {LONG}"}
 
 
 def check(events: list[Event], *, settled: bool = True) -> None:

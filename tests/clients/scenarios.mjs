@@ -42,12 +42,12 @@ class Caller {
   }
 
   #one(type) {
-    const { promise, resolve, reject } = Promise.withResolvers();
-    const late = () => reject(new Error(`no ${type} after ${this.events.map((e) => e.type)}`));
-    const timer = setTimeout(late, PATIENCE_MS);
-    this.#waiting.push({ type, resolve, timer });
-    this.#advance();
-    return promise;
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`no ${type} after ${this.events.map((e) => e.type)}`));
+      const timer = setTimeout(late, PATIENCE_MS);
+      this.#waiting.push({ type, resolve, timer });
+      this.#advance();
+    });
   }
 
   #advance() {
