@@ -22,6 +22,7 @@ ELEMENT = """<!doctype html><html lang="en"><head><title>Shop</title>
 <body><h1>Shop</h1><offhook-call></offhook-call></body></html>"""
 
 SDK = """<!doctype html><html lang="en"><head><title>SDK</title>
+<link rel="icon" href="data:,">
 <script src="/sdk.js"></script></head><body></body></html>"""
 
 

@@ -76,16 +76,14 @@ class Run:
         """Receive up to the next report of a type."""
         return await self._until(lambda report: report.type == kind)
 
-    async def until_event(self, kind: str, count: int = 1) -> None:
-        """Receive up to the next events of a type."""
-        for _ in range(count):
-            await self._until(
-                lambda report: (
-                    report.type == "raw_model_event"
-                    and report.data.type == "raw_server_event"
-                    and report.data.data["type"] == kind
-                )
-            )
+    async def until_event(self, kind: str, count: int) -> None:
+        """Receive until there have been so many events of a type, from the start."""
+        while len(of(self.events, kind)) < count:
+            await self._until(lambda report: report.type == "raw_model_event")
+
+    async def answers(self, count: int) -> None:
+        """Receive until so many responses have ended, from the start."""
+        await self.until_event("rate_limits.updated", count)
 
     async def _until(self, wanted: Callable[[Any], bool]) -> Any:
         async with asyncio.timeout(20):
@@ -139,14 +137,14 @@ async def running(
         model["url"] = f"{url}?model=gpt-realtime-2.1"
     async with await runner.run(model_config=model) as session:
         run = Run(session)
-        await run.until_event("session.updated")
+        await run.until_event("session.updated", 1)
         yield run
 
 
 async def test_a_written_turn(local_url: str) -> None:
     async with running(local_url) as run:
         await run.session.send_message("What is 6 times 7?")
-        await run.until_event("rate_limits.updated")
+        await run.answers(1)
     check(run.events)
     assert course(run.events)[-len(SPOKEN_TURN) :] == SPOKEN_TURN
     [(asker, question), (answerer, answer)] = run.history()
@@ -162,7 +160,7 @@ async def test_a_tool_in_a_spoken_turn(
     ASKED.clear()
     async with running(local_url) as run:
         await run.say(await speak("What's the weather in Paris?") + SILENCE)
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
     assert ASKED == ["Paris"]
     check(run.events)
     # The SDK sends the output as soon as it can, and asks for the answer when it may.
@@ -187,15 +185,13 @@ async def test_push_to_talk(local_url: str, speak: Speak) -> None:
     settings = {"turn_detection": None}
     async with running(local_url, settings=settings) as run:
         create = RealtimeModelSendRawMessage(message={"type": "response.create"})
-        for question, answer in (
-            ("What is seven times eight?", "56"),
-            ("What is ten plus two?", "12"),
-        ):
+        questions = {"What is seven times eight?": "56", "What is ten plus two?": "12"}
+        for turn, (question, answer) in enumerate(questions.items(), 1):
             await run.say(await speak(question))
             await run.session.send_audio(b"", commit=True)
-            await run.until_event("conversation.item.done")
+            await run.until_event("conversation.item.done", 2 * turn - 1)
             await run.session.model.send_event(create)
-            await run.until_event("rate_limits.updated")
+            await run.answers(turn)
             assert answer in said(run.events)
     check(run.events)
     assert not of(run.events, "input_audio_buffer.speech_started")
@@ -209,12 +205,11 @@ async def test_speech_interrupts_what_is_played(local_url: str, speak: Speak) ->
         await run.until("audio")
         await run.say(second)
         await run.until("audio_interrupted")
-        await run.until_event("conversation.item.truncated")
-        await run.until_event("conversation.item.retrieved")
-        while "12" not in said(run.events):
-            await run.next()
-        await run.until_event("rate_limits.updated")
+        await run.until_event("conversation.item.truncated", 1)
+        await run.until_event("conversation.item.retrieved", 1)
+        await run.answers(2)
     check(run.events)
+    assert "12" in said(run.events)
     first = of(run.events, "response.done")[0]["response"]
     assert first["status"] == "cancelled"
     assert first["status_details"]["reason"] == "turn_detected"
@@ -234,12 +229,11 @@ async def test_the_program_interrupts_what_is_played(local_url: str) -> None:
         await run.until("audio")
         await run.session.interrupt()
         await run.until("audio_interrupted")
-        await run.until_event("conversation.item.truncated")
+        await run.until_event("conversation.item.truncated", 1)
         await run.session.send_message("What is ten plus two?")
-        while "12" not in said(run.events):
-            await run.next()
-        await run.until_event("rate_limits.updated")
+        await run.answers(2)
     check(run.events)
+    assert "12" in said(run.events)
     first = of(run.events, "response.done")[0]["response"]
     assert first["status"] == "cancelled"
     assert first["status_details"]["reason"] == "client_cancelled"
@@ -258,10 +252,10 @@ async def test_a_handoff_to_another_agent(local_url: str, speak: Speak) -> None:
         handoff = await run.until("handoff")
         assert handoff.from_agent.name == "Greeter"
         assert handoff.to_agent.name == "Billing"
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
         # Now the other agent's tools are there.
         await run.session.send_message("What's the weather in Paris?")
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(4)
     check(run.events)
     assert ASKED == ["Paris"]
     assert "sunny" in said(run.events)
@@ -278,8 +272,7 @@ async def test_a_guardrail_stops_an_answer(local_url: str) -> None:
         await run.session.send_message(f"Repeat after me: {LONG}")
         tripped = await run.until("guardrail_tripped")
         assert "train" in tripped.message
-        await run.until_event("response.done")
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
     check(run.events)
     first, second = (e["response"]["status"] for e in of(run.events, "response.done"))
     assert (first, second) == ("cancelled", "completed")
@@ -300,7 +293,7 @@ async def test_agents_beside_a_call(
         running(local_url, call_id=caller.call_id) as run,
     ):
         caller.microphone.say(await speak("What's the weather in Paris?"))
-        await run.until_event("output_audio_buffer.stopped")
+        await run.until_event("output_audio_buffer.stopped", 1)
         pcm = resample(bytes(caller.heard), 48000, 24000)
         assert "sunny" in plain(await engines.recognise(pcm))
     assert ASKED == ["Paris"]
