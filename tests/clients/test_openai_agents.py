@@ -267,7 +267,7 @@ async def test_a_guardrail_stops_an_answer(local_url: str) -> None:
     async def no_trains(_: Any, __: Any, output: str) -> GuardrailFunctionOutput:
         return GuardrailFunctionOutput(None, tripwire_triggered="train" in output)
 
-    guardrail = OutputGuardrail(no_trains, name="No trains")
+    guardrail = OutputGuardrail(no_trains, name="No timetables")
     async with running(local_url, output_guardrails=[guardrail]) as run:
         await run.session.send_message(f"Repeat after me: {LONG}")
         tripped = await run.until("guardrail_tripped")
