@@ -36,12 +36,12 @@ def disorder(events: Iterable[Event], *, settled: bool = False) -> list[str]:
             joined late, and may refer to what was before.
         settled: Whether it was quiet at the end, so that all that opened has closed.
     """
-    record = _Record()
+    order = Order()
     for event in events:
-        record.take(event)
+        order.take(event)
     if settled:
-        record.settle()
-    return record.complaints
+        order.settle()
+    return order.complaints
 
 
 @dataclass
@@ -86,6 +86,11 @@ class _Output:
     called: str | None = None
     closed: Event | None = None
 
+    @property
+    def outlives(self) -> bool:
+        """Whether its response may be done before it is."""
+        return bool(self.announced["type"] == "mcp_call")
+
 
 @dataclass
 class _Response:
@@ -113,14 +118,22 @@ class _Utterance:
     stopped: bool = False
 
 
-class _Record:
-    """Takes the events of one connection, and notes what is wrong about them."""
+class Order:
+    """Takes the events of one connection, and notes what is wrong about them.
 
-    def __init__(self) -> None:
+    Args:
+        whole: Whether the first event is the first of the session, even if it is no
+            `session.created`.
+
+    Attributes:
+        complaints: What is wrong, in order.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
         self.complaints: list[str] = []
         self._at = -1
         self._event: Event = {}
-        self._whole = False
+        self._whole = whole
         self._transcribes = False
         self._event_ids: set[str] = set()
         # The conversation: each item's neighbours, the end, and who is on the way in.
@@ -222,7 +235,7 @@ class _Record:
 
     def _session_created(self, event: Event) -> None:
         self._check(self._at == 0, "a greeting in the middle")
-        self._whole = self._at == 0
+        self._whole |= self._at == 0
         self._transcribes = event["session"]["type"] == "transcription"
 
     # What the caller says
@@ -366,10 +379,10 @@ class _Record:
 
     def _output(self, event: Event) -> _Output | None:
         """Find the item that an event is about, which must be open."""
-        response = self._response(event)
-        if response is None:
+        response = self._responses.get(event["response_id"])
+        output = response.outputs.get(event["item_id"]) if response else None
+        if not (output and output.outlives) and self._response(event) is None:
             return None
-        output = response.outputs.get(event["item_id"])
         if output is None:
             self._complain(f"{event['item_id']} is not part of the response")
             return None
@@ -422,7 +435,9 @@ class _Record:
         apart = given.get("conversation_id") is None
         self._check(apart == response.apart, "another conversation than when created")
         made = [output.closed for output in response.outputs.values()]
-        self._check(None not in made, "with open items")
+        # Tools of other servers run after the response that calls them.
+        fine = all(o.closed or o.outlives for o in response.outputs.values())
+        self._check(fine, "with open items")
         self._check(
             [item["id"] for item in given["output"]] == list(response.outputs),
             "the output is not what was announced",
@@ -433,7 +448,8 @@ class _Record:
                 f"{item['id']} differs from its response.output_item.done",
             )
         if given["status"] == "completed":
-            fine = all(_status(item) == "completed" for item in given["output"])
+            ended = (item for item, o in zip(given["output"], made, strict=False) if o)
+            fine = all(_status(item) == "completed" for item in ended)
             self._check(fine, "completed with an item that is not")
 
     def _rate_limits(self, _: Event) -> None:
@@ -586,6 +602,9 @@ class _Record:
             self._check(output.called is not None, "before its arguments are done")
 
     def _call_ended(self, event: Event) -> None:
+        # One that nobody approves fails before it begins.
+        if event["type"].endswith("failed"):
+            self._mcp.setdefault(event["item_id"], "began")
         self._list_ended(event)
 
 
