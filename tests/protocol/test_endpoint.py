@@ -11,7 +11,9 @@ from offhook.protocol.effects import Send
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective, transcription
+from tests.official_order import disorder
 from tests.protocol.driver import SECOND, Driver, kinds
+from tests.protocol.sequences import STEPS, Run, Step
 
 TRANSCRIBE = {"input": {"transcription": {"model": "gpt-transcribe"}}}
 OPENED = [
@@ -506,9 +508,6 @@ def test_g711_goes_both_ways() -> None:
     assert len(b"".join(deltas)) == pytest.approx(8000, abs=200)
 
 
-IDS = st.sampled_from([f"item_{n}" for n in range(1, 40)] + ["root", "nobody"])
-
-
 def test_a_transcription_session_only_writes_down() -> None:
     driver = Driver(session=transcription("sess_1", expires_at=3600))
     driver.endpoint.open()
@@ -616,98 +615,25 @@ def test_a_session_that_lasted_too_long(seconds: float, lasted: str) -> None:
     )
 
 
-EVENTS = st.one_of(
-    st.just({"type": "response.create"}),
-    st.just({"type": "response.create", "response": {"conversation": "none"}}),
-    st.just({"type": "response.cancel"}),
-    st.just({"type": "input_audio_buffer.commit"}),
-    st.just({"type": "input_audio_buffer.clear"}),
-    st.just({"type": "output_audio_buffer.clear"}),
-    st.just({"type": "input_audio_buffer.append", "audio": "AAAA" * 2400}),
-    st.builds(
-        lambda i: {
-            "type": "conversation.item.create",
-            "item": HELLO,
-            "previous_item_id": i,
-        },
-        st.none() | IDS,
-    ),
-    st.builds(lambda i: {"type": "conversation.item.delete", "item_id": i}, IDS),
-    st.builds(lambda i: {"type": "conversation.item.retrieve", "item_id": i}, IDS),
-    st.builds(
-        lambda i, ms: {
-            "type": "conversation.item.truncate",
-            "item_id": i,
-            "content_index": 0,
-            "audio_end_ms": ms,
-        },
-        IDS,
-        st.integers(-5, 2000),
-    ),
-    st.builds(
-        lambda t: {
-            "type": "session.update",
-            "session": {"type": "realtime", "audio": {"input": {"turn_detection": t}}},
-        },
-        st.sampled_from([None, {"type": "server_vad"}, {"type": "semantic_vad"}, 3]),
-    ),
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["type", "item", "session"]), inner)
-        ),
-        max_leaves=5,
-    ).map(lambda junk: {"type": "session.update", "session": junk}),
-)
-STEPS = st.one_of(
-    EVENTS,
-    st.sampled_from(["voice", "silence", "heard", "say", "finish", "fail", "play"]),
-)
-
-
-@pytest.mark.parametrize("playout", [False, True])
-@settings(max_examples=300, deadline=None)
-@given(steps=st.lists(STEPS, max_size=40))
+@pytest.mark.timeout(400)
+@settings(max_examples=10_000, deadline=None, database=None)
+@given(playout=st.booleans(), steps=STEPS)
 def test_no_sequence_of_events_breaks_an_invariant(
-    playout: bool, steps: list[Any]
+    playout: bool, steps: list[Step]
 ) -> None:
-    driver = Driver(playout=playout)
+    run = Run(playout=playout)
     for step in steps:
-        _take(driver, step)
-    open_responses = set()
-    ids = [event["event_id"] for event in driver.sent]
-    assert len(ids) == len(set(ids))
-    for event in driver.sent:
-        if event["type"] == "response.created":
-            open_responses.add(event["response"]["id"])
-        if event["type"] == "response.done":
-            open_responses.remove(event["response"]["id"])
-    assert open_responses == set(driver.endpoint.unfinished)
-
-
-def _take(driver: Driver, step: Any) -> None:
-    response_id = driver.answers[-1].response_id if driver.answers else "resp_0"
-    match step:
-        case "voice":
-            driver.voice(160)
-        case "silence":
-            driver.silence(320)
-        case "play":
-            driver.play(60)
-        case "heard":
-            if driver.turns:
-                driver.heard("Hi")
-        case "say":
-            driver.endpoint.say(response_id, "One.")
-            driver.endpoint.sound(response_id, SECOND)
-        case "finish":
-            driver.endpoint.finish(response_id)
-        case "fail":
-            driver.endpoint.fail(response_id, "x")
-        case _:
-            driver.endpoint.receive(step)
-    driver.drain()
+        run.take(step)
+    assert disorder(run.events) == []
+    open_responses = {
+        event["response"]["id"]
+        for event in run.events
+        if event["type"] == "response.created"
+    } - {e["response"]["id"] for e in run.events if e["type"] == "response.done"}
+    assert open_responses == set(run.driver.endpoint.unfinished)
+    run.settle()
+    assert disorder(run.events, settled=True) == []
+    assert run.driver.endpoint.unfinished == ()
 
 
 def test_every_event_has_an_id_of_its_own_by_default() -> None:

@@ -148,7 +148,8 @@ class Answering:
             pcm: As 24 kHz PCM.
             encoded: The same in the session's output format.
         """
-        if not (answer := self._running.get(response_id)):
+        answer = self._running.get(response_id)
+        if answer is None or answer.request.modality == "text":
             return
         kept = answer.generation.sound(encoded, len(pcm) // 48)
         pcm = pcm if kept == len(pcm) // 48 else pcm[: kept * 48]

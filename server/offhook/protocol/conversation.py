@@ -82,13 +82,6 @@ class Conversation:
         self._items[item_id] = item
         return self._order[index - 1] if index else None
 
-    def before(self, item_id: str) -> str | None:
-        """Return the id of the item before this one."""
-        if item_id not in self._items:
-            return None
-        index = self._order.index(item_id)
-        return self._order[index - 1] if index else None
-
     def get(self, item_id: str, verb: str) -> Item:
         """Return an item that a client named.
 

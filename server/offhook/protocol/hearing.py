@@ -106,8 +106,9 @@ class Hearing:
             self._detector.resume()
             return
         if self._turn:
+            # What was said so far is not lost with the detection.
             self._announce("speech_stopped", audio_end_ms=self._noticed_ms)
-            self._turn = None
+            self._commit(self._noticed_ms)
         self._begin_anew()
 
     def append(self, pcm: bytes) -> None:

@@ -30,6 +30,7 @@ class _Server:
 
     server: McpServer
     item_id: str
+    previous: str | None = None
     tools: list[dict[str, Any]] = field(default_factory=list)
     asked: bool = True
 
@@ -63,6 +64,8 @@ class McpTools:
             known = self._servers.get(server.label)
             if known and (server == known.server or not server.url):
                 continue
+            if known:
+                self.unlisted(known.item_id)
             self._list(server)
 
     def listing(self, tools: list[dict[str, Any]]) -> bool:
@@ -89,19 +92,11 @@ class McpTools:
 
     def listed(self, item_id: str, tools: list[dict[str, Any]]) -> None:
         """Take a server's tools, as `ListTools` asked."""
-        if known := self._asked(item_id):
-            known.asked = False
-            known.tools = tools
-            self._outbox.emit({"type": "mcp_list_tools.completed", "item_id": item_id})
-            self._list_item("done", self._list_of(known))
+        self._end_list(item_id, "completed", tools)
 
     def unlisted(self, item_id: str) -> None:
         """Take note that a server did not tell its tools."""
-        if known := self._asked(item_id):
-            known.asked = False
-            self._outbox.emit({"type": "mcp_list_tools.failed", "item_id": item_id})
-            # No item stays open; there is no official word on this one.
-            self._list_item("done", self._list_of(known))
+        self._end_list(item_id, "failed", [])
 
     def run(self, output: Output, *, cancelled: bool) -> None:
         """Run a call whose response is done, or ask for approval first."""
@@ -158,14 +153,12 @@ class McpTools:
         labels = (tool["server_label"] for tool in tools if tool["type"] == "mcp")
         return [self._servers[label] for label in labels if label in self._servers]
 
-    def _asked(self, item_id: str) -> _Server | None:
-        known = (s for s in self._servers.values() if s.item_id == item_id)
-        return next(known, None)
-
     def _list(self, server: McpServer) -> None:
         known = _Server(server, self._outbox.make_id("item"))
         self._servers[server.label] = known
-        self._list_item("added", self._list_of(known))
+        item = self._list_of(known)
+        known.previous = self._conversation.add({**item})
+        self._tell("added", known.previous, item)
         self._outbox.emit(
             {"type": "mcp_list_tools.in_progress", "item_id": known.item_id}
         )
@@ -179,12 +172,19 @@ class McpTools:
             "tools": [tool for tool in known.tools if known.server.admits(tool)],
         }
 
-    def _list_item(self, moment: str, item: Item) -> None:
-        if moment == "added":
-            self._conversation.add({**item})
-        elif item["id"] in self._conversation:
-            self._conversation.get(item["id"], "retrieve").update(item)
-        previous = self._conversation.before(item["id"])
+    def _end_list(self, item_id: str, moment: str, tools: list[dict[str, Any]]) -> None:
+        asked = (s for s in self._servers.values() if s.item_id == item_id and s.asked)
+        if (known := next(asked, None)) is None:
+            return
+        known.asked, known.tools = False, tools
+        self._outbox.emit({"type": f"mcp_list_tools.{moment}", "item_id": item_id})
+        item = self._list_of(known)
+        if item_id in self._conversation:
+            self._conversation.get(item_id, "retrieve").update(item)
+        # Also after a failure, on which there is no official word: nothing stays open.
+        self._tell("done", known.previous, item)
+
+    def _tell(self, moment: str, previous: str | None, item: Item) -> None:
         event = {"type": f"conversation.item.{moment}"}
         self._outbox.emit({**event, "previous_item_id": previous, "item": item})
 
@@ -201,8 +201,7 @@ class McpTools:
         self._unapproved[request["id"]] = call
         previous = self._conversation.add(request)
         for moment in ("added", "done"):
-            event = {"type": f"conversation.item.{moment}"}
-            self._outbox.emit({**event, "previous_item_id": previous, "item": request})
+            self._tell(moment, previous, request)
 
     def _start(self, call: _Call) -> None:
         call.output.progress("in_progress")
