@@ -1,0 +1,296 @@
+"""Chooses tools by the words of their schemas, and asks for what a call lacks."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from offhook.protocol.prompt import ToolCall, Turn
+from offhook.speech import schemas
+from offhook.speech.arguments import Missing, Values, build
+from offhook.speech.kinds import kind_of
+from offhook.speech.phrases import VERBS, saying
+from offhook.speech.reading import Reading, answer, leaves
+from offhook.speech.words import STOP, parts, sense, stem, words
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime
+
+    from offhook.protocol.prompt import Prompt, Tool, ToolOutput
+
+_ENOUGH = 2.4
+"""How much has to speak for a tool: a word of its name, or several others."""
+
+_NAME, _SYNONYM, _VALUE, _VERB, _OTHER, _HINT = 3.0, 2.4, 2.0, 1.5, 1.0, 0.5
+_READ = 400
+"""How much of a description is read; what it begins with says the most."""
+
+# Said of any tool; alone in a name they are all that it has.
+_GENERIC = frozenset(
+    map(
+        stem,
+        """get set fetch list look lookup check make run call use show tell give handle
+        query transfer to agent tool function data info information detail up by for of
+        the in on a from with and status current my do new user api v1""".split(),
+    )
+)
+# These stand alone for the tool: what they do, they do to anything.
+_FREE_VERBS = frozenset(map(stem, "search find play translate calculate".split()))
+_PIECE = re.compile(
+    r"(?:[.?!;]+|,)\s+(?:and then|and also|and|then|also)?\b|\s+(?:and then|and|then)\s+",
+    re.IGNORECASE,
+)
+_FORBIDDEN = re.compile(r"^\W*(?:please )?(?:don't|do not|never)\b", re.IGNORECASE)
+_QUESTIONS = 8
+"""How many questions in a row may serve one call."""
+
+
+@dataclass(frozen=True)
+class _Request:
+    """What a caller wants of a tool."""
+
+    ability: _Ability
+    text: str
+    found: Values
+
+
+class _Ability:
+    """A tool, and the words that ask for it."""
+
+    def __init__(self, tool: Tool) -> None:
+        self.tool = tool
+        self.parameters = schemas.read(tool.parameters)
+        named = [stem(part) for part in parts(tool.name)]
+        special = [word for word in named if word not in _GENERIC] or named
+        self.special = frozenset(special)
+        self.about = self.special | {sense(word) for word in special}
+        kinds = {kind_of(leaf) for _, leaf in leaves(self.parameters)}
+        self.writes = "message" in kinds
+        self.weights: dict[str, float] = {}
+        for word in named:
+            self._weigh(word, _HINT)
+        self._describe(tool.description, _OTHER)
+        self._learn(self.parameters)
+        for word in special:
+            is_verb = word in VERBS - _FREE_VERBS and len(special) > 1
+            self._weigh(sense(word), _VERB if is_verb else _SYNONYM)
+            self._weigh(word, _VERB if is_verb else _NAME)
+
+    def _weigh(self, word: str, weight: float) -> None:
+        self.weights[word] = max(self.weights.get(word, 0), weight)
+
+    def _describe(self, text: str, weight: float) -> None:
+        for word in words(text[:_READ]):
+            if word.lower() not in STOP and (stemmed := stem(word)) not in _GENERIC:
+                self._weigh(stemmed, weight)
+
+    def _learn(self, parameters: Sequence[schemas.Parameter]) -> None:
+        for parameter in parameters:
+            self._describe(" ".join(parts(parameter.name)), _OTHER)
+            self._describe(parameter.description, _HINT)
+            item = parameter.item or parameter
+            for choice in item.choices:
+                for part in parts(str(choice)):
+                    if part not in STOP and not part.isdigit():
+                        self._weigh(stem(part), _VALUE)
+            self._learn(item.inner)
+
+
+@dataclass(frozen=True)
+class _Match:
+    """How well a text asks for a tool."""
+
+    ability: _Ability
+    weight: float = 0.0
+    rank: tuple[float, float] = (0.0, 0.0)
+    named: bool = False
+
+    @property
+    def enough(self) -> bool:
+        """Whether the tool is meant at all."""
+        return self.weight >= _ENOUGH
+
+
+class Tools:
+    """The tools of a prompt, for one answer.
+
+    Args:
+        prompt: What to answer.
+        skill: Answers what needs no tool, if a text asks for that.
+        now: What "today" refers to.
+    """
+
+    def __init__(
+        self, prompt: Prompt, skill: Callable[[str], str | None], now: datetime
+    ) -> None:
+        self._abilities = [_Ability(tool) for tool in prompt.tools]
+        self._prompt = prompt
+        self._skill = skill
+        self._now = now
+
+    def use(self) -> Iterator[str | ToolCall]:
+        """Call what the caller asks for, or ask for what is missing; or do nothing."""
+        force = self._prompt.must_call
+        texts, questions = _thread(self._prompt.turns)
+        text = texts[-1] if texts else ""
+        steps: list[str | _Request] = [*self._resumed(texts, questions)]
+        steps = steps or list(self._steps(text))
+        if force and not any(isinstance(step, _Request) for step in steps):
+            steps.append(self._request(self._best(text).ability, text))
+        called = asked = False
+        for step in steps:
+            if isinstance(step, str):
+                yield step
+                continue
+            for arguments, missing in _calls(step, force=force):
+                if missing and not asked:
+                    asked = True
+                    yield missing[0].question
+                elif not missing and (self._prompt.parallel or not called):
+                    called = True
+                    yield ToolCall(step.ability.tool.name, json.dumps(arguments))
+
+    def _request(self, ability: _Ability, text: str) -> _Request:
+        reading = Reading(text, ability.parameters, self._now, ability.about)
+        return _Request(ability, text, reading.values)
+
+    def _best(self, text: str) -> _Match:
+        said: dict[str, int] = {}
+        for at, word in enumerate(words(text)):
+            if word.lower() not in STOP:
+                said.setdefault(stem(word), at)
+        if _FORBIDDEN.match(text):
+            said = {}
+        return max(
+            (_match(ability, said) for ability in self._abilities),
+            key=lambda match: match.rank,
+        )
+
+    def _steps(self, text: str) -> Iterator[str | _Request]:
+        """What a text asks for, in its order: answers of skills, and calls."""
+        last: _Request | None = None
+        for clause in self._clauses(text):
+            match = self._best(clause)
+            said = None if match.named else self._skill(clause)
+            if said:
+                yield said
+            elif match.enough:
+                request = self._request(match.ability, clause)
+                if last and last.ability is request.ability:
+                    if not last.found.keys() & request.found.keys():
+                        last = replace(last, found=request.found | last.found)
+                        continue
+                    request = replace(request, found=last.found | request.found)
+                if last:
+                    yield last
+                last = request
+        if last:
+            yield last
+
+    def _clauses(self, text: str) -> list[str]:
+        """Cut a text before whatever asks for something of its own."""
+        cuts = [0]
+        begins = [0, *(match.end() for match in _PIECE.finditer(text))]
+        asks = writes = False
+        for start, end in zip(begins, [*begins[1:], len(text)], strict=True):
+            piece = text[start:end]
+            match = self._best(piece)
+            if match.named or self._skill(_PIECE.sub(" ", piece)):
+                if asks and not (writes and saying(text[cuts[-1] : start])):
+                    cuts.append(start)
+                    writes = False
+                asks = True
+                writes |= match.enough and match.ability.writes
+        return [text[a:b] for a, b in zip(cuts, [*cuts[1:], len(text)], strict=True)]
+
+    def _resumed(self, texts: list[str], questions: list[str]) -> list[_Request]:
+        """The call that our own questions were for, if the caller answered them."""
+        waiting: _Request | None = None
+        for text, question in zip(texts, [*questions, None], strict=True):
+            taken = self._answered(waiting, text) if waiting else None
+            if question is None:
+                return [taken] if taken else []
+            steps = [taken] if taken else self._steps(text)
+            requests = [step for step in steps if isinstance(step, _Request)]
+            waiting = next((r for r in requests if _asks(r, question)), None)
+        return []
+
+    def _answered(self, waiting: _Request, text: str) -> _Request | None:
+        best = self._best(text)
+        changed = best.named and best.ability is not waiting.ability
+        missing = build(waiting.ability.parameters, waiting.found)[1]
+        if changed or not missing or self._skill(text):
+            return None
+        path, parameter = missing[0].path, missing[0].parameter
+        found = self._request(waiting.ability, text).found
+        said = answer(parameter, text, self._now)
+        if said is not None and (path not in found or kind_of(parameter) == "left"):
+            found = found | {path: [said]}
+        asked = {path: found[path]} if path in found else {}
+        new = found.keys() - waiting.found.keys()
+        return replace(waiting, found=found | waiting.found | asked) if new else None
+
+
+def _match(ability: _Ability, said: dict[str, int]) -> _Match:
+    weights = {
+        word: weight
+        for word in said
+        if (
+            weight := max(
+                ability.weights.get(word, 0), ability.weights.get(sense(word), 0)
+            )
+        )
+    }
+    if not weights:
+        return _Match(ability)
+    weight = sum(weights.values())
+    heard = weights.keys() | {sense(word) for word in weights}
+    unheard = sum(
+        0.25 if word in VERBS else 0.5
+        for word in ability.special
+        if word not in heard and sense(word) not in heard
+    )
+    first = min(said[word] for word in weights)
+    named = max(weights.values()) >= _SYNONYM
+    return _Match(ability, weight, (weight - unheard, -first), named)
+
+
+def _calls(
+    request: _Request, *, force: bool
+) -> Iterator[tuple[dict[str, Any], list[Missing]]]:
+    """The arguments of each call that a request asks for, and what they lack."""
+    several = next((p for p, values in request.found.items() if values[1:]), None)
+    for value in request.found[several] if several else [None]:
+        found = request.found | ({several: [value]} if several else {})
+        yield build(request.ability.parameters, found, force=force)
+
+
+def _asks(request: _Request, question: str) -> bool:
+    missing = build(request.ability.parameters, request.found)[1]
+    return bool(missing) and question.endswith(missing[0].question)
+
+
+def _thread(
+    turns: Sequence[Turn | ToolCall | ToolOutput],
+) -> tuple[list[str], list[str]]:
+    """What the user said last and, while we had asked, before; and our questions."""
+    said = [t for t in turns if not (isinstance(t, Turn) and t.role == "system")]
+    while said and not _is_said(said[-1], "user"):
+        said.pop()
+    texts = [turn.text for turn in said[-1:] if isinstance(turn, Turn)]
+    questions: list[str] = []
+    for asked, before in zip(said[-2::-2], said[-3::-2], strict=False):
+        if not (_is_said(asked, "assistant") and _is_said(before, "user")):
+            break
+        if not asked.text.endswith("?") or len(questions) == _QUESTIONS:
+            break
+        questions.insert(0, asked.text)
+        texts.insert(0, before.text)
+    return texts, questions
+
+
+def _is_said(turn: Turn | ToolCall | ToolOutput, role: str) -> TypeGuard[Turn]:
+    return isinstance(turn, Turn) and turn.role == role
