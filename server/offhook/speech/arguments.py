@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from offhook.speech.kinds import kind_of
+from offhook.speech.kinds import TEXTS, kind_of
 from offhook.speech.schemas import least
-from offhook.speech.words import parts, words
+from offhook.speech.words import STOP, parts, words
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from offhook.speech.schemas import Parameter
 
+_LABELS = {"datetime": "date and time", "left": "one", "search": "words"}
 Path = tuple[str, ...]
 Values = dict[Path, list[Any]]
 """What was found for each parameter; several values ask for as many calls."""
@@ -30,9 +31,11 @@ class Missing:
     def question(self) -> str:
         """How to ask for it."""
         parameter = self.parameter
+        kind = kind_of(parameter)
         label = " ".join(parts(parameter.name))
-        if len(label) < 3:
-            label = " ".join(words(parameter.description)[:6]).lower() or label
+        if label in STOP or len(label) < 3:
+            said = " ".join(words(parameter.description)[:6]).lower()
+            label = said or _LABELS.get(kind, kind)
         low, high = parameter.limits
         if parameter.type == "boolean":
             return f"{label.capitalize()}, yes or no?"
@@ -41,9 +44,21 @@ class Missing:
             return f"Which {label}: {', '.join(most)} or {last}?"
         if low > -1e9 and high < 1e9:
             return f"Which {label}, from {low:g} to {high:g}?"
-        if kind_of(parameter) in ("message", "subject", "whole", "sum", "search"):
+        if kind in TEXTS:
             return f"What should the {label} be?"
         return f"Which {label}?"
+
+
+def leaves(
+    parameters: Sequence[Parameter], above: Path = ()
+) -> Iterator[tuple[Path, Parameter]]:
+    """All parameters that are no objects, with the names that lead to them."""
+    for parameter in parameters:
+        path = (*above, parameter.name)
+        if parameter.inner:
+            yield from leaves(parameter.inner, path)
+        elif parameter.type not in ("object", "null"):
+            yield path, parameter
 
 
 def build(

@@ -28,6 +28,9 @@ _KINDS = {
         doctor patient assignee attendee participant""",
     "code": "number id code pin zip postcode account ticket reference tracking",
 }
+TEXTS = frozenset("message subject search sum whole".split())
+"""Kinds that anything said may be."""
+
 _KIND_OF = {word: kind for kind, row in _KINDS.items() for word in row.split()}
 _FORMATS = {"date": "date", "date-time": "datetime", "time": "time", "email": "email",
             "uri": "url", "url": "url"}  # fmt: skip
@@ -89,6 +92,7 @@ def leading(parameter: Parameter) -> str:
 
 
 def as_number(parameter: Parameter, number: float) -> int | float | None:
+    """A number in the type of a parameter, if it has one."""
     if number == int(number):
         return int(number)
     return number if parameter.type == "number" else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
@@ -16,6 +17,22 @@ if TYPE_CHECKING:
 _LONGEST = 400
 """Characters of one output that are said: half a minute of speech."""
 
+_UNITS = {
+    "c": "degrees Celsius",
+    "celsius": "degrees Celsius",
+    "f": "degrees Fahrenheit",
+    "fahrenheit": "degrees Fahrenheit",
+    "km": "kilometers",
+    "kmh": "kilometers per hour",
+    "kph": "kilometers per hour",
+    "mph": "miles per hour",
+    "percent": "percent",
+    "pct": "percent",
+    "usd": "dollars",
+    "eur": "euros",
+    "minutes": "minutes",
+    "seconds": "seconds",
+}
 _ITEMS = 5
 _DEEPEST = 4
 _WRAPPERS = frozenset(
@@ -31,25 +48,23 @@ class Returned:
         said: It, in words.
         waits: Whether some of the tools have not returned yet.
         handoff: Whether another agent has taken over.
-        called: The names of the tools.
-        late: Whether the user has spoken since the tools were called.
+        called: The names of the tools that were called since the user spoke.
     """
 
     said: tuple[str, ...]
     waits: bool
     handoff: bool
     called: frozenset[str]
-    late: bool
 
 
 def returned(turns: Sequence[Turn | ToolCall | ToolOutput]) -> Returned:
     """Read the end of a conversation."""
     calls = {turn.call_id: turn for turn in turns if isinstance(turn, ToolCall)}
-    begin = len(turns)
-    while begin and not isinstance(turns[begin - 1], Turn):
-        begin -= 1
-    end = turns[begin:]
-    outputs = [turn for turn in end if isinstance(turn, ToolOutput)]
+    users = [at for at, turn in enumerate(turns) if _is_user(turn)]
+    since = turns[users[-1] :] if users else turns
+    called = [turn for turn in since if isinstance(turn, ToolCall)]
+    end = list(takewhile(lambda turn: not isinstance(turn, Turn), reversed(turns)))
+    outputs = [turn for turn in reversed(end) if isinstance(turn, ToolOutput)]
     answered = [calls[o.call_id] for o in outputs if o.call_id in calls]
     names = [call.name for call in answered]
     alike = len(set(names)) < len(names)
@@ -58,13 +73,11 @@ def returned(turns: Sequence[Turn | ToolCall | ToolOutput]) -> Returned:
         f"{agent} here." if agent else _labelled(output, calls, alike=alike)
         for output, agent in zip(outputs, agents, strict=True)
     ]
-    called = [turn for turn in end if isinstance(turn, ToolCall)]
     return Returned(
         tuple(said),
-        waits=not outputs and bool(called),
+        waits=not outputs and any(isinstance(turn, ToolCall) for turn in end),
         handoff=any(agents),
-        called=frozenset([*names, *(call.name for call in called)]),
-        late=bool(answered) and not called,
+        called=frozenset(call.name for call in called),
     )
 
 
@@ -79,6 +92,10 @@ def spoken(output: str) -> str:
     if not said or said == "None":
         return "Done."
     return _shortened(_sentence(said))
+
+
+def _is_user(turn: Turn | ToolCall | ToolOutput) -> bool:
+    return isinstance(turn, Turn) and turn.role == "user"
 
 
 def _labelled(output: ToolOutput, calls: dict[str, ToolCall], *, alike: bool) -> str:
@@ -129,10 +146,18 @@ def _object(value: dict[str, Any], depth: int) -> str:
         return _value(said[key], depth)
     if depth >= _DEEPEST:
         return ""
-    pairs = [(" ".join(parts(k)) or k, _value(v, depth + 1)) for k, v in said.items()]
+    pairs = [_pair(key, _value(part, depth + 1)) for key, part in said.items()]
     if depth:
         return ", ".join(f"{label} {text}" for label, text in pairs if text)
     return " ".join(_sentence(f"{label}: {text}") for label, text in pairs if text)
+
+
+def _pair(key: str, said: str) -> tuple[str, str]:
+    """A label and a value, with the unit that is part of the key."""
+    *label, last = parts(key) or [key]
+    if label and said and last in _UNITS:
+        return " ".join(label), f"{said} {_UNITS[last]}"
+    return " ".join([*label, last]), said
 
 
 def _list(value: list[Any], depth: int) -> str:
@@ -156,7 +181,7 @@ def _sentence(text: str) -> str:
 
 
 def _shortened(text: str) -> str:
-    """As many whole sentences as are pleasant to hear, and a word that there is more."""
+    """As many whole sentences as are pleasant to hear; that there is more is said."""
     if len(text) <= _LONGEST:
         return text
     kept = ""

@@ -19,8 +19,8 @@ VERBS = frozenset(
         stem,
         """add book buy cancel change check close create delete do fetch find go look
         lookup make need open order place play put read remind remove reserve run say
-        schedule search see send set show speak start stop switch talk tell text transfer
-        turn update write""".split(),
+        schedule search see send set show speak start stop switch talk tell text
+        transfer turn update write""".split(),
     )
 )
 _NOBODY = (
@@ -55,10 +55,12 @@ _SAYING = re.compile(
     r"[\s,]*(?:\b(?:saying|(?:that|which|and|it should) says?|that reads|to say|"
     r"(?:with|and) the (?:message|text|body|note|words)|"
     r"(?:tell(?:ing)?|remind|inform|let|message|text) (?:me|him|her|them|us|\w+)"
-    r"(?: know)? (?:that|to|about)|(?:the )?(?:message|text|body|note|reminder)(?: is)?:?)"
+    r"(?: know)? (?:that|to|about)|"
+    r"(?:the )?(?:message|text|body|note|reminder)(?: is)?:?)"
     r"[\s,:]+(?:that )?|:\s+)(?P<said>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_BEGIN = re.compile(r"\A[\w']+|(?<=[.?!] )[\w']+")
 _QUOTED = re.compile(r"[\"“](?P<said>[^\"“”]+)[\"”]")
 _ABOUT = re.compile(
     r"\b(?:about|regarding|concerning|titled|entitled|with the subject|subject(?: is)?)"
@@ -67,7 +69,8 @@ _ABOUT = re.compile(
 )
 _SEARCH = re.compile(
     r"\b(?:(?:search|look(?:ing)?|google|query|hunt)(?: \w+){0,3}? (?:for|up|about)|"
-    r"(?:find|search|google|look up|looking for|about|regarding)(?: me| out)?(?: about)?)"
+    r"(?:find|search|google|look up|looking for|about|regarding)"
+    r"(?: me| out)?(?: about)?)"
     r"\s+(?P<said>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -167,8 +170,9 @@ def named(
     several = rf"{_NAME}(?:{joint}{_NAME})*"
     led = re.compile(rf"\b(?i:{before})\s+(?:(?i:the|my) )?(?P<names>{several})")
     free = re.compile(rf"(?<![\w'])(?P<names>{several})")
-    for pattern in (led, free) if anywhere else (led,):
-        for found in pattern.finditer(text):
+    begun = _BEGIN.sub(_without_question_word, text)
+    for pattern, where in ((led, text), (free, begun)) if anywhere else ((led, text),):
+        for found in pattern.finditer(where):
             start, end = found.span("names")
             names = found["names"]
             if pattern is free:
@@ -183,6 +187,11 @@ def named(
     return None
 
 
+def _without_question_word(begin: re.Match[str]) -> str:
+    """Keep the capital that only begins a sentence from being read as a name's."""
+    return TAKEN * len(begin[0]) if begin[0].lower() in _NOBODY else begin[0]
+
+
 def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str] | None:
     """A name without capitals, after one of the words that lead to it."""
     pattern = re.compile(
@@ -191,8 +200,14 @@ def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str]
         re.IGNORECASE,
     )
     for found in pattern.finditer(text):
-        if not _is_nobody(found["name"], is_known):
-            return Found(found["name"], found.start(), found.end("name"))
+        name = found["name"]
+        begins = words(name)[:1]
+        if not (
+            name[0].isdigit()
+            or any(map(is_known, begins))
+            or _is_nobody(name, is_known)
+        ):
+            return Found(name, found.start(), found.end("name"))
     return None
 
 
@@ -215,7 +230,8 @@ def leftover(
             runs.append([])
         else:
             runs[-1].append(token)
-    longest = " ".join(max(runs, key=len)).replace(" ,", ",").strip(", ")
+    run: list[str] = max(runs, key=len)
+    longest = " ".join(run).replace(" ,", ",").strip(", ")
     if not several:
         return [longest] if longest else []
     return _items(longest, r"(?:, (?:and |or )?| and | or |^(?:and|or) )")
@@ -229,9 +245,8 @@ def listed(text: str) -> list[str]:
 def is_question(text: str) -> bool:
     """Whether somebody asks, rather than answers."""
     text = text.strip().lower()
-    return text.endswith("?") or bool(
-        re.match(r"(?:what|who|where|when|why|how|which|i (?:don't|do not))\b", text)
-    )
+    asks = r"(?:(?:what|who|where|when|why|how|which)\b|(?:is|are|do|does) |i (?:do not|don't))"
+    return bool(re.match(asks, text))
 
 
 def bare(text: str) -> str:

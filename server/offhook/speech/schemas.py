@@ -1,4 +1,4 @@
-"""The parameters of a tool, read from any JSON schema that is likely to describe them."""
+"""The parameters of a tool, read from its JSON schema."""
 
 from __future__ import annotations
 
@@ -122,9 +122,9 @@ def least(parameter: Parameter) -> Any:
             return None
         if is_type(value, parameter.type) and parameter.fits(value):
             return value
-    if parameter.choices:
-        return parameter.choices[0]
-    return None if parameter.nullable else _blank(parameter)
+    if parameter.nullable:
+        return None
+    return parameter.choices[0] if parameter.choices else _blank(parameter)
 
 
 def is_type(value: Any, type_: str) -> bool:

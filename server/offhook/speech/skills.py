@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _GREETING = "Hello! How can I help?"
 _NOT_HEARD = "Sorry, I didn't catch that."
 _WAITING = "I am still waiting for an answer."
+_AT_SERVICE = "How can I help?"
 _REAL_MODEL = "Set OPENAI_API_KEY to talk to the real model."
 _HELP = (
     "I am Offhook's built-in stand-in, and I work offline. I can tell the time and the "
@@ -168,7 +169,7 @@ class Skills:
     def _parts(self, prompt: Prompt) -> Iterator[str | ToolCall]:
         back = returned(prompt.turns)
         yield from back.said
-        if back.called and not (back.late or prompt.must_call):
+        if back.called and not prompt.must_call:
             fresh = [tool for tool in prompt.tools if tool.name not in back.called]
             yield from self._after(back, replace(prompt, tools=tuple(fresh)))
             return
@@ -179,10 +180,10 @@ class Skills:
 
     def _after(self, back: Returned, prompt: Prompt) -> Iterator[str | ToolCall]:
         """Let the agent who took over do at once what the caller asked for."""
-        if back.waits:
-            yield _WAITING
         if back.handoff:
-            yield from list(self._use(prompt)) or ["How can I help?"]
+            yield from list(self._use(prompt)) or [_AT_SERVICE]
+        elif not back.said:
+            yield _WAITING if back.waits else _AT_SERVICE
 
     def _use(self, prompt: Prompt) -> Iterator[str | ToolCall]:
         if not prompt.tools:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeGuard
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, Turn
 from offhook.speech import schemas
-from offhook.speech.arguments import Missing, Values, build
-from offhook.speech.kinds import kind_of
-from offhook.speech.phrases import VERBS, saying
-from offhook.speech.reading import Reading, answer, leaves
-from offhook.speech.words import STOP, parts, sense, stem, words
+from offhook.speech.arguments import Missing, Values, build, leaves
+from offhook.speech.kinds import TEXTS, kind_of
+from offhook.speech.phrases import VERBS, is_question, saying
+from offhook.speech.reading import Reading, answer
+from offhook.speech.words import STOP, parts, senses, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,15 +33,18 @@ _READ = 400
 _GENERIC = frozenset(
     map(
         stem,
-        """get set fetch list look lookup check make run call use show tell give handle
-        query transfer to agent tool function data info information detail up by for of
-        the in on a from with and status current my do new user api v1""".split(),
+        """get set fetch list look lookup check make run use show tell give handle query
+        ask answer transfer to agent tool function data info information detail up by
+        for of the in on a from with and status current my do new user api v1""".split(),
     )
 )
 # These stand alone for the tool: what they do, they do to anything.
-_FREE_VERBS = frozenset(map(stem, "search find play translate calculate".split()))
+_FREE_VERBS = frozenset(
+    map(stem, "search find play translate calculate call order schedule".split())
+)
 _PIECE = re.compile(
-    r"(?:[.?!;]+|,)\s+(?:and then|and also|and|then|also)?\b|\s+(?:and then|and|then)\s+",
+    r"(?:[.?!;]+|,)\s+(?:and then|and also|and|then|also)?\b|"
+    r"\s+(?:and then|and|then)\s+",
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"^\W*(?:please )?(?:don't|do not|never)\b", re.IGNORECASE)
@@ -66,7 +70,7 @@ class _Ability:
         named = [stem(part) for part in parts(tool.name)]
         special = [word for word in named if word not in _GENERIC] or named
         self.special = frozenset(special)
-        self.about = self.special | {sense(word) for word in special}
+        self.about = self.special.union(*map(senses, special))
         kinds = {kind_of(leaf) for _, leaf in leaves(self.parameters)}
         self.writes = "message" in kinds
         self.weights: dict[str, float] = {}
@@ -76,7 +80,8 @@ class _Ability:
         self._learn(self.parameters)
         for word in special:
             is_verb = word in VERBS - _FREE_VERBS and len(special) > 1
-            self._weigh(sense(word), _VERB if is_verb else _SYNONYM)
+            for alike in () if is_verb else senses(word):
+                self._weigh(alike, _SYNONYM)
             self._weigh(word, _VERB if is_verb else _NAME)
 
     def _weigh(self, word: str, weight: float) -> None:
@@ -220,42 +225,37 @@ class Tools:
 
     def _answered(self, waiting: _Request, text: str) -> _Request | None:
         best = self._best(text)
-        changed = best.named and best.ability is not waiting.ability
+        known = best.named and best.ability is waiting.ability
+        changed = (best.named or is_question(text)) and not known
         missing = build(waiting.ability.parameters, waiting.found)[1]
         if changed or not missing or self._skill(text):
             return None
         path, parameter = missing[0].path, missing[0].parameter
         found = self._request(waiting.ability, text).found
-        said = answer(parameter, text, self._now)
-        if said is not None and (path not in found or kind_of(parameter) == "left"):
+        said = answer(parameter, text)
+        if said is not None and (
+            path not in found or kind_of(parameter) in TEXTS | {"left"}
+        ):
             found = found | {path: [said]}
+        # What was no answer brings the same question again.
         asked = {path: found[path]} if path in found else {}
-        new = found.keys() - waiting.found.keys()
-        return replace(waiting, found=found | waiting.found | asked) if new else None
+        return replace(waiting, found=found | waiting.found | asked)
 
 
 def _match(ability: _Ability, said: dict[str, int]) -> _Match:
-    weights = {
-        word: weight
-        for word in said
-        if (
-            weight := max(
-                ability.weights.get(word, 0), ability.weights.get(sense(word), 0)
-            )
-        )
-    }
+    weights = {word: ability.weights[word] for word in said if word in ability.weights}
     if not weights:
         return _Match(ability)
     weight = sum(weights.values())
-    heard = weights.keys() | {sense(word) for word in weights}
+    heard = frozenset(weights).union(*map(senses, weights))
     unheard = sum(
-        0.25 if word in VERBS else 0.5
-        for word in ability.special
-        if word not in heard and sense(word) not in heard
+        0.25 if word in VERBS else 0.5 for word in ability.special if word not in heard
     )
     first = min(said[word] for word in weights)
+    # What a sentence begins with, it is most likely about.
+    leads = first == min(said.values())
     named = max(weights.values()) >= _SYNONYM
-    return _Match(ability, weight, (weight - unheard, -first), named)
+    return _Match(ability, weight, (weight - unheard + leads, -first), named)
 
 
 def _calls(
@@ -268,29 +268,28 @@ def _calls(
         yield build(request.ability.parameters, found, force=force)
 
 
-def _asks(request: _Request, question: str) -> bool:
+def _asks(request: _Request, said: str) -> bool:
     missing = build(request.ability.parameters, request.found)[1]
-    return bool(missing) and question.endswith(missing[0].question)
+    return bool(missing) and missing[0].question in said
 
 
 def _thread(
     turns: Sequence[Turn | ToolCall | ToolOutput],
 ) -> tuple[list[str], list[str]]:
     """What the user said last and, while we had asked, before; and our questions."""
-    said = [t for t in turns if not (isinstance(t, Turn) and t.role == "system")]
-    while said and not _is_said(said[-1], "user"):
-        said.pop()
-    texts = [turn.text for turn in said[-1:] if isinstance(turn, Turn)]
+    talk = [t for t in turns if isinstance(t, Turn) and t.role != "system"]
+    while talk and talk[-1].role != "user":
+        talk.pop()
+    texts = [turn.text for turn in talk[-1:]]
     questions: list[str] = []
-    for asked, before in zip(said[-2::-2], said[-3::-2], strict=False):
-        if not (_is_said(asked, "assistant") and _is_said(before, "user")):
+    for role, run in groupby(reversed(talk[:-1]), key=lambda turn: turn.role):
+        said = [turn.text for turn in run]
+        if role == "user":
+            if len(texts) > len(questions):
+                break
+            texts.insert(0, said[0])
+        elif not any("?" in text for text in said) or len(questions) == _QUESTIONS:
             break
-        if not asked.text.endswith("?") or len(questions) == _QUESTIONS:
-            break
-        questions.insert(0, asked.text)
-        texts.insert(0, before.text)
-    return texts, questions
-
-
-def _is_said(turn: Turn | ToolCall | ToolOutput, role: str) -> TypeGuard[Turn]:
-    return isinstance(turn, Turn) and turn.role == role
+        else:
+            questions.insert(0, " ".join(reversed(said)))
+    return texts, questions[-len(texts) + 1 :] if texts[1:] else []

@@ -19,7 +19,7 @@ _PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\dA-Z_]+|\d+")
 _LATIN = re.compile(r"(?:ations?|at(?:e[sd]?|ing|ors?))$")
 _ENDING = re.compile(r"(?:ings?|ed|es|(?<![sui])s)$")
 
-# Who says one of a row may mean another; each word stands in one row only.
+# Who says one of a row may mean another.
 _ALIKE = """
     weather rain rainy sunny forecast umbrella temperature snow wind hot cold
     light lights lamp lamps
@@ -41,6 +41,9 @@ _ALIKE = """
     alarm wake
     contact phone
     list shopping
+    thermostat heating temperature warmer colder
+    remind reminder
+    translate translation translator
 """
 
 
@@ -68,13 +71,13 @@ def parts(name: str) -> list[str]:
     return [part.lower() for part in _PART.findall(name)]
 
 
-def sense(stemmed: str) -> str:
-    """What a stem has in common with others that mean the same; itself for most."""
-    return _SENSES.get(stemmed, stemmed)
+def senses(stemmed: str) -> frozenset[str]:
+    """A stem, and all that those who say it may mean."""
+    return _SENSES.get(stemmed) or frozenset((stemmed,))
 
 
-_SENSES = {
-    stem(word): row.split()[0]
-    for row in _ALIKE.strip().splitlines()
-    for word in row.split()
-}
+_SENSES: dict[str, frozenset[str]] = {}
+for _row in _ALIKE.strip().splitlines():
+    _alike = frozenset(map(stem, _row.split()))
+    for _stem in _alike:
+        _SENSES[_stem] = _SENSES.get(_stem, frozenset()) | _alike
