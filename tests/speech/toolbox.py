@@ -71,12 +71,8 @@ EMAIL = tool(
     body=STRING,
 )
 SEARCH = tool("search_web", "Search the web.", query=STRING)
-TIMER = tool(
-    "set_timer", "Start a timer.", seconds={"type": "integer", "minimum": 1}
-)
-CALCULATOR = tool(
-    "calculator", "Evaluate an arithmetic expression.", expression=STRING
-)
+TIMER = tool("set_timer", "Start a timer.", seconds={"type": "integer", "minimum": 1})
+CALCULATOR = tool("calculator", "Evaluate an arithmetic expression.", expression=STRING)
 VOLUME = tool(
     "set_volume",
     "Change the volume of the music.",

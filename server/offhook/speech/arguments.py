@@ -38,6 +38,7 @@ class Missing:
             label = said or _LABELS.get(kind, kind)
         low, high = parameter.limits
         if parameter.type == "boolean":
+            label = " ".join(parts(parameter.name))
             return f"{label.capitalize()}, yes or no?"
         if 1 < len(parameter.choices) <= 6:
             *most, last = (_readable(choice) for choice in parameter.choices)

@@ -169,7 +169,7 @@ def _messages(prompt: Prompt) -> list[dict[str, Any]]:
         messages.append({"role": "system", "content": prompt.instructions})
     outputs = {t.call_id: t for t in prompt.turns if isinstance(t, ToolOutput)}
     open_calls: list[ToolCall] = []
-    for turn in prompt.turns:
+    for turn in (*prompt.turns, None):
         # A call without its output is refused, as is an output without its call, of
         # which nobody could tell what it answers.
         if isinstance(turn, ToolCall) and turn.call_id in outputs:

@@ -35,8 +35,10 @@ _KIND_OF = {word: kind for kind, row in _KINDS.items() for word in row.split()}
 _FORMATS = {"date": "date", "date-time": "datetime", "time": "time", "email": "email",
             "uri": "url", "url": "url"}  # fmt: skip
 _DIRECTIONS = {
-    "from": ("from", "origin departure source from start"),
-    "to|into|for": ("to|into|for", "to destination arrival target recipient language"),
+    "from": frozenset("origin departure source from start".split()),
+    "to|into|for|email|mail|message|text|tell": frozenset(
+        "to destination arrival target recipient language".split()
+    ),
 }
 
 
@@ -85,10 +87,8 @@ def unit_of(parameter: Parameter) -> str | None:
 
 def leading(parameter: Parameter) -> str:
     """The words that lead to a place, where its name says which."""
-    names = set(parts(parameter.name))
-    return next(
-        (w for w, row in _DIRECTIONS.items() if names & set(row[1].split())), ""
-    )
+    names = parts(parameter.name)
+    return next((w for w, row in _DIRECTIONS.items() if row & {*names}), "")
 
 
 def as_number(parameter: Parameter, number: float) -> int | float | None:

@@ -74,6 +74,9 @@ _SEARCH = re.compile(
     r"\s+(?P<said>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_ASKS = re.compile(
+    r"(?:what|who|where|when|why|how|which|is|are|do|does|i (?:do not|don't))\b"
+)
 _EMAIL = re.compile(
     r"\b(?P<who>[\w.+-]+(?: (?:dot|underscore) [\w-]+){0,3}?)(?:@| at )"
     r"(?P<where>[\w-]+(?:(?: dot |\.)[\w-]+){1,3})",
@@ -244,9 +247,7 @@ def listed(text: str) -> list[str]:
 
 def is_question(text: str) -> bool:
     """Whether somebody asks, rather than answers."""
-    text = text.strip().lower()
-    asks = r"(?:(?:what|who|where|when|why|how|which)\b|(?:is|are|do|does) |i (?:do not|don't))"
-    return bool(re.match(asks, text))
+    return _ASKS.match(text.strip().lower()) is not None
 
 
 def bare(text: str) -> str:

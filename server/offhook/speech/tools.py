@@ -35,7 +35,7 @@ _GENERIC = frozenset(
         stem,
         """get set fetch list look lookup check make run use show tell give handle query
         ask answer transfer to agent tool function data info information detail up by
-        for of the in on a from with and status current my do new user api v1""".split(),
+        for of the in on a from with and status current my do new user""".split(),
     )
 )
 # These stand alone for the tool: what they do, they do to anything.
@@ -139,24 +139,24 @@ class Tools:
     def use(self) -> Iterator[str | ToolCall]:
         """Call what the caller asks for, or ask for what is missing; or do nothing."""
         force = self._prompt.must_call
-        texts, questions = _thread(self._prompt.turns)
-        text = texts[-1] if texts else ""
-        steps: list[str | _Request] = [*self._resumed(texts, questions)]
-        steps = steps or list(self._steps(text))
+        texts, asked = _thread(self._prompt.turns)
+        steps: list[str | _Request] = [*self._resumed(texts, asked)]
+        steps = steps or list(self._steps(texts[-1]))
         if force and not any(isinstance(step, _Request) for step in steps):
-            steps.append(self._request(self._best(text).ability, text))
-        called = asked = False
-        for step in steps:
-            if isinstance(step, str):
-                yield step
-                continue
-            for arguments, missing in _calls(step, force=force):
-                if missing and not asked:
-                    asked = True
-                    yield missing[0].question
-                elif not missing and (self._prompt.parallel or not called):
-                    called = True
-                    yield ToolCall(step.ability.tool.name, json.dumps(arguments))
+            steps.append(self._request(self._best(texts[-1]).ability, texts[-1]))
+        said = [step for step in steps if isinstance(step, str)]
+        calls: list[ToolCall] = []
+        questions: list[str] = []
+        for request in (step for step in steps if isinstance(step, _Request)):
+            for arguments, missing in _calls(request, force=force):
+                if missing:
+                    questions.append(missing[0].question)
+                else:
+                    call = ToolCall(request.ability.tool.name, json.dumps(arguments))
+                    calls.append(call)
+        # Words go first: whoever runs a tool may want the next response at once.
+        yield from said + questions[:1]
+        yield from calls if self._prompt.parallel else calls[:1]
 
     def _request(self, ability: _Ability, text: str) -> _Request:
         reading = Reading(text, ability.parameters, self._now, ability.about)
@@ -280,7 +280,7 @@ def _thread(
     talk = [t for t in turns if isinstance(t, Turn) and t.role != "system"]
     while talk and talk[-1].role != "user":
         talk.pop()
-    texts = [turn.text for turn in talk[-1:]]
+    texts = [turn.text for turn in talk[-1:]] or [""]
     questions: list[str] = []
     for role, run in groupby(reversed(talk[:-1]), key=lambda turn: turn.role):
         said = [turn.text for turn in run]
