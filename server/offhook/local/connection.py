@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 _BACKLOG_BYTES = 4 * 2**20
 _CHUNK_BYTES = 48_000  # a second
 
+# OpenAI closes with the code 1001 and the words of the error event.
+EXPIRED = (1001, "Your session hit the maximum duration of 60 minutes.")
+
 
 class Connection:
     """One live session: transport in front, engines behind.
@@ -95,6 +98,11 @@ class Connection:
             self._endpoint.receive(parse(text))
         except InvalidRequest as error:
             self._endpoint.refuse(error)
+        self._flush()
+
+    def expire(self) -> None:
+        """Tell the client that the session has lasted too long."""
+        self._endpoint.expire()
         self._flush()
 
     async def room(self) -> None:
