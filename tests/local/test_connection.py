@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offhook.errors import UpstreamError
-from offhook.local.connection import Connection
+from offhook.local.connection import EXPIRED, Connection
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.prompt import Prompt, Turn
 from offhook.protocol.session_config import effective, merged
@@ -129,6 +129,14 @@ async def live(
 
 
 CREATE = '{"type":"response.create"}'
+
+
+async def test_an_expired_session_says_so() -> None:
+    async with live(Parts()) as session:
+        session.connection.expire()
+        error = await session.until("error")
+    assert error["error"]["code"] == "session_expired"
+    assert error["error"]["message"] == EXPIRED[1]
 
 
 async def test_what_is_said_is_heard_answered_and_spoken() -> None:

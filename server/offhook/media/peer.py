@@ -165,7 +165,7 @@ class Peer:
                     await self._closed.wait()
 
     async def vanish(self) -> None:
-        """Close the connection without a goodbye: nothing is sent any more."""
+        """Close a connection that was made, without a goodbye: nothing is sent."""
         sctp = self._connection.sctp
         transports = [t.receiver.transport for t in self._connection.getTransceivers()]
         for transport in (*transports, *([sctp.transport] if sctp else ())):
