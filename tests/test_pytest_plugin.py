@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_docs import blocks
+
 SERVER = Path(__file__).parents[1] / "server"
 
 USING_IT = """
@@ -126,6 +128,12 @@ def test_a_users_tests_pass(tmp_path: Path) -> None:
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     assert "7 passed" in outcome.stdout
     assert "warning" not in outcome.stdout
+
+
+def test_the_tests_of_the_readme_pass(tmp_path: Path) -> None:
+    outcome = run(tmp_path, blocks("python")[-1])
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+    assert "2 passed" in outcome.stdout
 
 
 def test_who_does_not_use_it_does_not_notice(tmp_path: Path) -> None:
