@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from offhook.protocol.effects import Send
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.prompt import Turn
-from offhook.protocol.session_config import effective
+from offhook.protocol.session_config import effective, transcription
 from tests.protocol.driver import SECOND, Driver, kinds
 
 TRANSCRIBE = {"input": {"transcription": {"model": "gpt-transcribe"}}}
@@ -507,6 +507,115 @@ def test_g711_goes_both_ways() -> None:
 
 
 IDS = st.sampled_from([f"item_{n}" for n in range(1, 40)] + ["root", "nobody"])
+
+
+def test_a_transcription_session_only_writes_down() -> None:
+    driver = Driver(session=transcription("sess_1", expires_at=3600))
+    driver.endpoint.open()
+    [created] = driver.drain()
+    assert created["session"]["type"] == "transcription"
+    driver.voice()
+    events = [*driver.silence(), *driver.heard("Hello there.")]
+    assert kinds(events) == [
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
+        "conversation.item.input_audio_transcription.completed",
+    ]
+    assert driver.answers == []
+    [refused] = driver.receive("response.create", event_id="mine")
+    assert refused["error"]["event_id"] == "mine"
+    [refused] = driver.update(instructions="Sing.")
+    assert refused["error"]["param"] == "session.type"
+
+
+def test_a_transcription_session_is_updated_like_any_other() -> None:
+    driver = Driver(session=transcription("sess_1", expires_at=3600))
+    [updated] = driver.receive(
+        "session.update",
+        session={"type": "transcription", "audio": {"input": {"turn_detection": None}}},
+    )
+    heard = updated["session"]["audio"]["input"]
+    assert heard["turn_detection"] is None
+    assert heard["transcription"] == {"model": "gpt-transcribe"}
+    driver.append(SECOND)
+    assert kinds(driver.receive("input_audio_buffer.commit"))[0].endswith("committed")
+
+
+@pytest.mark.parametrize("playout", [False, True])
+def test_a_caller_who_says_nothing_is_asked(playout: bool) -> None:
+    driver = Driver(playout=playout)
+    driver.update(
+        audio={
+            "input": {
+                "turn_detection": {"type": "server_vad", "idle_timeout_ms": 5000},
+            }
+        }
+    )
+    # Nobody has said anything yet, and nobody is waited for.
+    assert driver.silence(20_000) == []
+    driver.receive("response.create")
+    driver.answer("Hello.", SECOND)
+    if playout:
+        # The answer is still being played.
+        assert driver.silence(8000) == []
+        driver.play(1020)
+        assert driver.silence(4992) == []
+    else:
+        # A second of it is to be heard, and then five of silence.
+        assert driver.silence(5984) == []
+    events = driver.silence(96)
+    assert kinds(events) == [
+        "input_audio_buffer.timeout_triggered",
+        "input_audio_buffer.committed",
+        "conversation.item.added",
+        "conversation.item.done",
+        "response.created",
+    ]
+    assert 5000 <= events[0]["audio_end_ms"] - events[0]["audio_start_ms"] <= 5032
+    driver.heard("")
+    assert driver.answers[-1].prompt.turns[-1] == Turn("user", "")
+
+
+def test_speech_that_is_put_into_the_conversation_is_heard() -> None:
+    driver = Driver()
+    audio = base64.b64encode(SECOND).decode()
+    item = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_audio", "audio": audio}],
+    }
+    events = driver.receive("conversation.item.create", item=item)
+    assert kinds(events) == ["conversation.item.added", "conversation.item.done"]
+    assert "audio" not in events[0]["item"]["content"][0]
+    driver.receive("response.create")
+    assert driver.answers == []
+    driver.heard("Hello")
+    assert driver.answers[0].prompt.turns == (Turn("user", "Hello"),)
+    item["content"][0]["audio"] = "AAA="  # type: ignore[index]  # a dict of JSON
+    bad = driver.receive("conversation.item.create", item=item)
+    assert kinds(bad) == ["conversation.item.added", "conversation.item.done"]
+    item["content"][0]["audio"] = "?"  # type: ignore[index]  # a dict of JSON
+    [refused] = driver.receive("conversation.item.create", item=item)
+    assert refused["error"]["param"] == "item.content"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "lasted"), [(3600, "60 minutes"), (1.5, "1.5 seconds")]
+)
+def test_a_session_that_lasted_too_long(seconds: float, lasted: str) -> None:
+    driver = Driver()
+    reason = driver.endpoint.expire(seconds)
+    assert reason == f"Your session hit the maximum duration of {lasted}."
+    [event] = driver.drain()
+    assert (event["error"]["code"], event["error"]["message"]) == (
+        "session_expired",
+        reason,
+    )
+
+
 EVENTS = st.one_of(
     st.just({"type": "response.create"}),
     st.just({"type": "response.create", "response": {"conversation": "none"}}),

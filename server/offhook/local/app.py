@@ -24,7 +24,7 @@ from offhook.local.keys import Keys, bearer, mint_request
 from offhook.local.models import Models
 from offhook.local.socket import serve_socket
 from offhook.protocol import sdp
-from offhook.protocol.session_config import Session, effective, merged
+from offhook.protocol.session_config import requested, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.websockets import WebSocket
 
+    from offhook.protocol.session_config import Session
     from offhook.settings import LocalSettings
 
 _log = logging.getLogger(__name__)
@@ -61,13 +62,13 @@ class LocalEndpoint:
         self.keys.check_api_key(bearer(request.headers))
         await self.faults.strike(request.headers, REQUEST)
         wanted = mint_request(await read_json(request, _BODY_SECONDS))
-        session = _session(wanted.session, 0)
+        session = requested(new_id("sess"), wanted.session, expires_at=0)
         secret = self.keys.mint(session, wanted.seconds, time.time())
         return JSONResponse(
             {
                 "value": secret.value,
                 "expires_at": secret.expires_at,
-                "session": secret.session,
+                "session": shown(secret.session),
             }
         )
 
@@ -130,7 +131,7 @@ class LocalEndpoint:
         seconds = self._seconds if fault.expire is None else fault.expire
         expires_at = math.ceil(time.time() + seconds)
         if minted is None:
-            return _session(wanted, expires_at)
+            return requested(new_id("sess"), wanted, expires_at=expires_at)
         # OpenAI: with a client secret, its own session stands.
         return {**minted, "id": new_id("sess"), "expires_at": expires_at}
 
@@ -179,13 +180,3 @@ def create_app(settings: LocalSettings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=endpoint.lifespan,
     )
-
-
-def _session(patch: Any, expires_at: int) -> Session:
-    model = patch.get("model") if isinstance(patch, dict) else None
-    session = effective(
-        new_id("sess"),
-        expires_at=expires_at,
-        model=model if isinstance(model, str) else None,
-    )
-    return session if patch is None else merged(session, patch)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound
 from offhook.events import Event, new_id, serialise
-from offhook.local.connection import EXPIRED, Connection
+from offhook.local.connection import Connection
 from offhook.local.race import after, first, until
 from offhook.media.peer import Peer
 from offhook.protocol.endpoint import Endpoint
@@ -79,8 +79,7 @@ class Call:
             muted=self._later(self._fault.drop_media, self._peer.mute),
         )
         if end == "expired":
-            self._connection.expire()
-            self.farewell = EXPIRED
+            self.farewell = (1001, self._connection.expire())
             await self._peer.drain()
         elif end == "dropped":
             await self._peer.vanish()

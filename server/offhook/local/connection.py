@@ -7,13 +7,16 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from offhook.errors import InvalidRequest, OffhookError
+from offhook.errors import InvalidRequest, McpError, OffhookError
 from offhook.events import Event, parse
+from offhook.local.mcp import McpClients
 from offhook.protocol.effects import (
     Abandon,
+    CallTool,
     Effect,
     Generate,
     Listen,
+    ListTools,
     Recognise,
     Reply,
     Send,
@@ -33,9 +36,6 @@ _log = logging.getLogger(__name__)
 # file faster than it can be heard waits for `room`, and who does not wait is unheard.
 _BACKLOG_BYTES = 4 * 2**20
 _CHUNK_BYTES = 48_000  # a second
-
-# OpenAI closes with the code 1001 and the words of the error event.
-EXPIRED = (1001, "Your session hit the maximum duration of 60 minutes.")
 
 
 class Connection:
@@ -60,11 +60,13 @@ class Connection:
         self._backlog = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._mcp = McpClients()
         self._work = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Connection:
+        await self._mcp.__aenter__()
         await self._work.__aenter__()
         self._start(self._listen())
         return self
@@ -77,7 +79,10 @@ class Connection:
     ) -> None:
         for task in self._running:
             task.cancel()
-        await self._work.__aexit__(kind, error, trace)
+        try:
+            await self._work.__aexit__(kind, error, trace)
+        finally:
+            await self._mcp.__aexit__(kind, error, trace)
 
     def open(self) -> None:
         """Greet the client."""
@@ -100,10 +105,11 @@ class Connection:
             self._endpoint.refuse(error)
         self._flush()
 
-    def expire(self) -> None:
-        """Tell the client that the session has lasted too long."""
-        self._endpoint.expire()
+    def expire(self) -> str:
+        """Tell the client that the session has lasted too long; return the reason."""
+        reason = self._endpoint.expire()
         self._flush()
+        return reason
 
     async def room(self) -> None:
         """Return when the ear has caught up; await it between messages."""
@@ -139,6 +145,10 @@ class Connection:
             case Abandon(response_id):
                 if answer := self._answers.pop(response_id, None):
                     answer.cancel()
+            case ListTools():
+                self._start(self._list_tools(effect))
+            case CallTool():
+                self._start(self._call_tool(effect))
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._work.create_task(work)
@@ -180,6 +190,29 @@ class Connection:
             self._endpoint.unheard(
                 turn.item_id, turn.attempt, "The speech could not be recognised."
             )
+        self._flush()
+
+    async def _list_tools(self, request: ListTools) -> None:
+        try:
+            tools = await self._mcp.list_tools(request.server)
+            self._endpoint.listed(request.item_id, tools)
+        except Exception as error:
+            _log.warning("no tools: %s", error)
+            self._endpoint.unlisted(request.item_id)
+        self._flush()
+
+    async def _call_tool(self, request: CallTool) -> None:
+        try:
+            output = await self._mcp.call(
+                request.server, request.name, request.arguments
+            )
+            self._endpoint.returned(request.item_id, output)
+        except McpError as error:
+            self._endpoint.failed(request.item_id, error.error)
+        except Exception as error:
+            _log.exception("a tool could not be called")
+            failure = McpError("tool_execution_error", str(error))
+            self._endpoint.failed(request.item_id, failure.error)
         self._flush()
 
     async def _generate(self, request: Generate) -> None:

@@ -14,7 +14,7 @@ from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, new_id, serialise
 from offhook.http.failures import answer
 from offhook.local.calls import Call
-from offhook.local.connection import EXPIRED, Connection
+from offhook.local.connection import Connection
 from offhook.local.faults import CALL, SIDEBAND, Fault
 from offhook.local.keys import bearer
 from offhook.local.race import after, first, until
@@ -68,7 +68,7 @@ async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
         _log.exception("a session failed")
         await _close(websocket, 1011, "The session failed.")
     else:
-        await _part(websocket, end, outgoing, session)
+        await _part(websocket, end)
 
 
 async def _converse(
@@ -87,8 +87,9 @@ async def _converse(
             expired=until(session["expires_at"]),
             **_ends(websocket, outgoing, fault),
         )
-        if end == "expired":
-            connection.expire()
+        reason = connection.expire() if end == "expired" else None
+    if reason:
+        await _close(websocket, 1001, reason, last=outgoing)
     return end
 
 
@@ -98,11 +99,14 @@ async def _accompany(
     send = fault.sieve(outgoing.put)
     # OpenAI: nothing is sent unprompted here, not even session.created.
     with call.attached(send):
-        return await first(
+        end = await first(
             left=_read(websocket, lambda text: call.message(text, send), call.room),
             ended=call.ended.wait(),
             **_ends(websocket, outgoing, fault),
         )
+    if end == "ended":
+        await _close(websocket, *call.farewell, last=outgoing)
+    return end
 
 
 def _ends(
@@ -117,22 +121,14 @@ def _ends(
     }
 
 
-async def _part(
-    websocket: WebSocket, end: str, outgoing: _Outgoing, session: Session | Call
-) -> None:
-    """Say goodbye as it befits what has ended the connection.
-
-    A connection left without one is cut by the server, as a fault may want it.
-    """
+async def _part(websocket: WebSocket, end: str) -> None:
+    # A connection left without a close is cut by the server: a fault may want it.
     if end == "halved":
         while (await websocket.receive())["type"] != "websocket.disconnect":
             pass
     elif end == "overrun":
         _log.warning("a client left %d bytes unread: closing", _UNREAD_BYTES)
         await _close(websocket, 1008, "Too many unread events.")
-    elif end in ("expired", "ended"):
-        farewell = session.farewell if isinstance(session, Call) else EXPIRED
-        await _close(websocket, *farewell, last=outgoing)
 
 
 class _Outgoing:
@@ -199,12 +195,14 @@ async def _admit(
     if "call_id" in query:
         # OpenAI: a client secret sees no call at all, its own included.
         return local.calls.find("" if minted else query["call_id"]), fault
-    model = query.get("model")
-    if not model and minted is None:
+    wanted: Session = {"type": "realtime", "model": query.get("model")}
+    if query.get("intent") == "transcription":
+        wanted = {"type": "transcription"}
+    elif not wanted["model"] and minted is None:
         raise InvalidRequest(
             "You must provide a model parameter.", code="missing_model", param="model"
         )
-    return local.session(minted, {"type": "realtime", "model": model}, fault), fault
+    return local.session(minted, wanted, fault), fault
 
 
 def _is_beta(websocket: WebSocket, offered: list[str]) -> bool:

@@ -1,0 +1,74 @@
+"""Runs JavaScript in Node, and asks OpenAI's SDK for it what it makes of events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MODULES = Path(__file__).parent / "browser/node_modules"
+_PARSE = Path(__file__).parent / "clients/parse.mjs"
+
+# What the SDK does not know at all, and hands on as it is.
+UNKNOWN_IN_JAVASCRIPT = {
+    "conversation.item.created",
+    "conversation.item.input_audio_transcription.segment",
+    "input_audio_buffer.dtmf_event_received",
+    "input_audio_buffer.timeout_triggered",
+    "response.mcp_call.failed",
+}
+
+
+def node() -> str:
+    """Find Node; the environment's own first, which came with the development tools."""
+    bin_folder = str(Path(sys.executable).parent)
+    found = shutil.which("node", path=bin_folder) or shutil.which("node")
+    assert found, "There is no node: run `make install`."
+    return found
+
+
+def misread(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return those that the JavaScript SDK cannot read; they are lost on its users."""
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    command = [node(), str(_PARSE)]
+    run = subprocess.run(
+        command, input=lines, capture_output=True, encoding="utf-8", timeout=50
+    )
+    assert run.returncode == 0, run.stderr
+    found = [json.loads(line) for line in run.stdout.splitlines()]
+    return [event for event in found if event["type"] not in UNKNOWN_IN_JAVASCRIPT]
+
+
+async def run_script(script: Path, *arguments: str, given: object = None) -> Any:
+    """Run a script to its end, with JSON in and JSON out.
+
+    Args:
+        script: What to run.
+        arguments: For its command line.
+        given: What it reads.
+    """
+    process = await asyncio.create_subprocess_exec(
+        node(),
+        str(script),
+        *arguments,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    try:
+        out, err = await process.communicate(json.dumps(given).encode())
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0, err.decode()
+    return json.loads(out)
