@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -27,6 +28,16 @@ def test_it_runs_beside_the_test_and_leaves_nothing() -> None:
     assert threading.active_count() == before
     with pytest.raises(httpx.ConnectError):
         realtime.mint()
+
+
+def test_connections_that_are_left_open_do_not_keep_it() -> None:
+    with endpoint() as realtime:
+        realtime.fault("half_close=0")
+        clients = [realtime.client().realtime.connect(model="x") for _ in range(2)]
+        for client in clients:
+            client.enter()
+        began = time.monotonic()
+    assert time.monotonic() - began < 2
 
 
 def test_a_bad_fault_is_named_where_it_was_written() -> None:

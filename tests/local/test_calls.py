@@ -158,7 +158,7 @@ async def test_a_sideband_controls_a_call_that_has_its_audio_elsewhere(
 
 
 async def test_a_call_expires_with_its_sidebands(engines: Engines) -> None:
-    settings = LocalSettings.model_validate({"port": 0, "session_seconds": 1})
+    settings = LocalSettings.model_validate({"port": 0, "session_seconds": 2})
     async with (
         serving(settings) as url,
         calling(url) as caller,
@@ -166,7 +166,7 @@ async def test_a_call_expires_with_its_sidebands(engines: Engines) -> None:
         client.realtime.connect(call_id=caller.call_id) as sideband,
     ):
         expires_at = caller.events[0]["session"]["expires_at"]
-        assert time.time() < expires_at < time.time() + 2
+        assert time.time() < expires_at < time.time() + 3
         error = (await caller.until("error"))["error"]
         assert time.time() >= expires_at
         assert error["code"] == "session_expired"

@@ -205,6 +205,14 @@ async def test_a_session_expires(engines: Engines, by_secret: bool) -> None:
     assert closed.value.rcvd == Close(1001, error["message"])
 
 
+async def test_an_intent_opens_a_session_that_only_listens(local_url: str) -> None:
+    url = local_url.replace("http", "ws") + "/realtime?intent=transcription"
+    async with websockets.connect(url, additional_headers=AUTH) as client:
+        created = await until(client, "session.created")
+    assert created["session"]["type"] == "transcription"
+    assert created["session"]["expires_at"] > time.time() + 3000
+
+
 async def mint(url: str, **body: Any) -> str:
     async with httpx.AsyncClient(headers=AUTH) as client:
         minted = await client.post(f"{url}/realtime/client_secrets", json=body)
