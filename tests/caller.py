@@ -133,7 +133,10 @@ async def offer(caller: Caller) -> str:
 
 @asynccontextmanager
 async def calling(
-    url: str, session: dict[str, Any] | None = None, key: str = "sk-any"
+    url: str,
+    session: dict[str, Any] | None = None,
+    key: str = "sk-any",
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Caller]:
     """Call an endpoint, and be connected."""
     caller = Caller()
@@ -144,7 +147,7 @@ async def calling(
         response = await client.post(
             f"{url}/realtime/calls",
             files=form,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}", **(headers or {})},
         )
     assert response.status_code == 201, response.text
     caller.call_id = response.headers["location"].rsplit("/", 1)[-1]

@@ -19,7 +19,7 @@ an `error` event can be made of any of them.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 # OpenAI's keys, our grants, and whatever follows "Bearer". Both kinds of key are
 # base64url with dots, so that the match ends where the key ends.
@@ -39,19 +39,21 @@ class OffhookError(Exception):
 
     Attributes:
         message: What went wrong and what to do about it.
+        type: Whose fault it is, for programs.
         code: A short word for programs, as in the Realtime API.
         param: The path of the field at fault, if one is.
         status: The HTTP status that says it.
         retry_after: The value of a Retry-After header, where waiting helps.
     """
 
-    type: ClassVar[str] = "server_error"
+    type: str = "server_error"
     status: int = 500
 
     def __init__(
         self,
         message: str,
         *,
+        type: str | None = None,
         code: str | None = None,
         param: str | None = None,
         status: int | None = None,
@@ -62,6 +64,8 @@ class OffhookError(Exception):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        if type is not None:
+            self.type = type
         if status is not None:
             self.status = status
 

@@ -132,6 +132,14 @@ async def live(
 CREATE = '{"type":"response.create"}'
 
 
+async def test_an_expired_session_says_so() -> None:
+    async with live(Parts()) as session:
+        reason = session.connection.expire()
+        error = await session.until("error")
+    assert error["error"]["code"] == "session_expired"
+    assert error["error"]["message"] == reason
+
+
 async def test_what_is_said_is_heard_answered_and_spoken() -> None:
     parts = Parts()
     async with live(parts, audio=TRANSCRIBE) as session:

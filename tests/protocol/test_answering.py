@@ -207,7 +207,7 @@ def test_what_comes_after_the_end_is_not_wanted() -> None:
     desk.answering.finish(answer, heard_ms=0)
     desk.drain()
     desk.answering.say(answer, "late")
-    desk.answering.sound(answer, SECOND, b"")
+    desk.answering.sound(answer, SECOND)
     desk.answering.finish(answer, heard_ms=0)
     desk.answering.fail(answer, "late")
     assert desk.drain() == []
@@ -228,7 +228,7 @@ def test_the_bill_counts_instructions_words_and_speech() -> None:
     desk.add("user", "x" * 400)
     answer = desk.create(instructions="y" * 399)
     desk.answering.say(answer, "z" * 40)
-    desk.answering.sound(answer, SECOND, SECOND)
+    desk.answering.sound(answer, SECOND)
     desk.answering.finish(answer, heard_ms=2000)
     done, limits = desk.drain()[-2:]
     used = done["response"]["usage"]
@@ -242,10 +242,10 @@ def test_the_bill_counts_instructions_words_and_speech() -> None:
 def test_a_clearing_cuts_each_item_where_it_was_heard() -> None:
     desk = Desk(playout=True)
     first = desk.create()
-    desk.answering.sound(first, SECOND, b"")
+    desk.answering.sound(first, SECOND)
     desk.answering.finish(first, heard_ms=0)
     second = desk.create()
-    desk.answering.sound(second, SECOND, b"")
+    desk.answering.sound(second, SECOND)
     assert len(desk.answering.pull(300)) == 300 * 48
     desk.drain()
     desk.answering.clear_playout()
@@ -259,7 +259,7 @@ def test_a_clearing_cuts_each_item_where_it_was_heard() -> None:
 def test_an_item_that_was_deleted_while_it_plays_is_only_cleared() -> None:
     desk = Desk(playout=True)
     answer = desk.create()
-    desk.answering.sound(answer, SECOND, b"")
+    desk.answering.sound(answer, SECOND)
     desk.answering.finish(answer, heard_ms=0)
     desk.drain()
     item_id = desk.conversation.last_id()

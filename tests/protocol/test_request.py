@@ -96,5 +96,5 @@ def test_what_a_response_says_of_itself() -> None:
     assert response["max_output_tokens"] == 7
     assert response["output_modalities"] == ["text"]
     assert response["conversation_id"] is None
-    pcm = {"type": "audio/pcm", "rate": 24000}
-    assert response["audio"]["output"] == {"voice": "cedar", "format": pcm}
+    ulaw = {"type": "audio/pcmu"}
+    assert response["audio"]["output"] == {"voice": "cedar", "format": ulaw}

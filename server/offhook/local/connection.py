@@ -105,6 +105,12 @@ class Connection:
             self._endpoint.refuse(error)
         self._flush()
 
+    def expire(self) -> str:
+        """Tell the client that the session has lasted too long; return the reason."""
+        reason = self._endpoint.expire()
+        self._flush()
+        return reason
+
     async def room(self) -> None:
         """Return when the ear has caught up; await it between messages."""
         await self._room.wait()

@@ -14,6 +14,7 @@ from offhook.protocol.playout import Playout, Started
 from offhook.protocol.prompt import Prompt, ToolOutput, Turn
 from offhook.protocol.request import Request
 from offhook.protocol.usage import usage
+from offhook.protocol.wire_audio import WireAudio
 
 if TYPE_CHECKING:
     from offhook.protocol.conversation import Conversation
@@ -29,12 +30,14 @@ class _Answer:
 
     Attributes:
         items: What to answer; None for the conversation.
+        wire: Encodes the audio; None where a track carries it.
         waiting: Whether the caller's words are still to come.
     """
 
     generation: Generation
     request: Request
     items: list[Item] | None
+    wire: WireAudio | None
     waiting: bool = True
     text_in: str = ""
 
@@ -110,7 +113,8 @@ class Answering:
             stream_audio=self._playout is None,
             make_id=self._outbox.make_id,
         )
-        self._running[response_id] = _Answer(generation, request, items)
+        wire = None if self._playout else WireAudio(request.output["format"])
+        self._running[response_id] = _Answer(generation, request, items, wire)
 
     def proceed(self) -> None:
         """Start what has waited for the caller's words, or for its own tools."""
@@ -140,17 +144,12 @@ class Answering:
             answer.generation.say(delta)
             self._stop_if_full(answer)
 
-    def sound(self, response_id: str, pcm: bytes, encoded: bytes) -> None:
-        """Take speech of an answer.
-
-        Args:
-            response_id: Which answer.
-            pcm: As 24 kHz PCM.
-            encoded: The same in the session's output format.
-        """
+    def sound(self, response_id: str, pcm: bytes) -> None:
+        """Take speech of an answer: 24 kHz PCM."""
         answer = self._running.get(response_id)
         if answer is None or answer.request.modality == "text":
             return
+        encoded = answer.wire.encode(pcm) if answer.wire else b""
         kept = answer.generation.sound(encoded, len(pcm) // 48)
         pcm = pcm if kept == len(pcm) // 48 else pcm[: kept * 48]
         item_id = answer.generation.speaking().output.item["id"]
@@ -183,6 +182,8 @@ class Answering:
         if answer := self._running.get(response_id):
             if not answer.generation.begun:
                 answer.generation.speaking()
+            if answer.wire and answer.generation.audio_ms:
+                answer.generation.sound(answer.wire.encode(b"", last=True), 0)
             self._close(answer, "completed", heard_ms=heard_ms)
             if answer.generation.in_conversation:
                 # OpenAI: the time of `response.done` and as long as the audio plays.

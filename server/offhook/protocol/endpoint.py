@@ -58,7 +58,7 @@ class Endpoint:
             self._mcp,
             Playout() if playout else None,
         )
-        self._set_formats()
+        self._wire_in = WireAudio(session["audio"]["input"]["format"])
         self._hearing.configure(session["audio"]["input"])
         self._handlers: dict[str, Callable[[Any], None]] = {
             "session.update": self._session_update,
@@ -139,8 +139,7 @@ class Endpoint:
 
     def sound(self, response_id: str, pcm: bytes) -> None:
         """Take speech of an answer: 24 kHz PCM."""
-        encoded = b"" if self._webrtc else self._wire_out.encode(pcm)
-        self._answering.sound(response_id, pcm, encoded)
+        self._answering.sound(response_id, pcm)
 
     def call(self, response_id: str, name: str, arguments: str) -> None:
         """Take a call of a tool, as part of an answer; `arguments` is JSON."""
@@ -197,25 +196,19 @@ class Endpoint:
         # An unknown type is refused by `checked`, with the list of known ones.
         return self._handlers.get(event["type"], lambda _: None)
 
-    def _set_formats(self) -> None:
-        audio = self.session["audio"]
-        self._wire_in = WireAudio(audio["input"]["format"])
-        if "output" in audio:
-            self._wire_out = WireAudio(audio["output"]["format"])
-
     def _proceed(self) -> None:
         if not self._hearing.pending:
             self._answering.proceed()
 
     def _session_update(self, event: Any) -> None:
-        before = self.session["audio"]
+        before = self.session["audio"]["input"]["format"]
         spoken = self._conversation.spoken
         self.session = merged(self.session, event.session, spoken=spoken)
-        audio = self.session["audio"]
+        heard = self.session["audio"]["input"]
         # Only then: a resampler keeps the end of what it was given until more comes.
-        if any(audio[side]["format"] != before[side]["format"] for side in audio):
-            self._set_formats()
-        self._hearing.configure(audio["input"])
+        if heard["format"] != before:
+            self._wire_in = WireAudio(heard["format"])
+        self._hearing.configure(heard)
         self._outbox.emit({"type": "session.updated", "session": shown(self.session)})
         self._mcp.configure(self.session.get("tools", []))
 
@@ -223,13 +216,19 @@ class Endpoint:
         self.hear(_decoded(event.audio, self._wire_in, "audio"))
 
     def _commit(self, _: Any) -> None:
+        format_ = self.session["audio"]["input"]["format"]
+        rest, self._wire_in = self._wire_in.decode(b"", last=True), WireAudio(format_)
+        if rest:
+            self.hear(rest)
         self._hearing.commit()
 
     def _item_create(self, event: Any) -> None:
         item = parsed(event.item, self._outbox.make_id("item"))
-        spoken = audio_of(event.item)
-        wire = WireAudio(self.session["audio"]["input"]["format"])
-        pcm = b"".join(_decoded(a, wire, "item.content") for a in spoken)
+        format_ = self.session["audio"]["input"]["format"]
+        pcm = b"".join(
+            _decoded(audio, WireAudio(format_), "item.content", last=True)
+            for audio in audio_of(event.item)
+        )
         answers = item["type"] == "mcp_approval_response"
         if answers:
             self._mcp.check_approval(item)
@@ -278,9 +277,9 @@ class Endpoint:
         self._answering.cancel(event.response_id, "client_cancelled")
 
 
-def _decoded(audio: str, wire: WireAudio, param: str) -> bytes:
+def _decoded(audio: str, wire: WireAudio, param: str, last: bool = False) -> bytes:
     try:
-        return wire.decode(base64.b64decode(audio, validate=True))
+        return wire.decode(base64.b64decode(audio, validate=True), last)
     except (binascii.Error, ValueError):
         raise InvalidRequest(
             "Invalid 'audio'. Expected base64-encoded audio bytes in the "

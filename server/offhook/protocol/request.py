@@ -41,8 +41,7 @@ class Request:
     def output(self) -> dict[str, Any]:
         """`audio.output`: format, voice and speed."""
         given = (self.params.get("audio") or {}).get("output") or {}
-        # The format is the session's: it belongs to the connection.
-        present = {k: v for k, v in given.items() if v is not None and k != "format"}
+        present = {k: v for k, v in given.items() if v is not None}
         if isinstance(present.get("voice"), dict):
             present["voice"] = present["voice"]["id"]
         return {**self.session["audio"]["output"], **present}
