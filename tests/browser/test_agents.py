@@ -66,3 +66,14 @@ async def test_over_webrtc_with_a_tool(
         _, pcm = await visitor.sound("heard")
         assert "sunny" in plain(await engines.recognise(pcm.tobytes()))
         assert visitor.console == []
+
+
+async def test_over_webrtc_the_program_interrupts(
+    local_url: str, visit: Open, engines: Engines
+) -> None:
+    url = f"{local_url}/realtime/calls"
+    given = {"kind": "WebRTC", "url": url, "voice": {}, "long": ""}
+    async with visit(30.0) as visitor:
+        result = await play(visitor, local_url, scenario="hushed", **given)
+        await judge("hushed", result, engines)
+        assert visitor.console == []

@@ -6,6 +6,7 @@ import base64
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from offhook.audio import resample, ulaw_encode
 from tests.official import problems
 from tests.official_order import disorder
 
@@ -81,11 +82,12 @@ _WORDS = "conversation.item.input_audio_transcription."
 
 async def scripted(speak: Speak) -> dict[str, Any]:
     """Return what callers in JavaScript say: as base64, and what they write."""
-    voice = {
-        name: base64.b64encode(await speak(text) + SILENCE).decode()
-        for name, text in _SENTENCES.items()
+    voice = {name: await speak(text) + SILENCE for name, text in _SENTENCES.items()}
+    voice["telephone"] = ulaw_encode(resample(voice["sum"], 24000, 8000))
+    return {
+        "voice": {name: base64.b64encode(it).decode() for name, it in voice.items()},
+        "long": f"Repeat after me: {LONG}",
     }
-    return {"voice": voice, "long": f"Repeat after me: {LONG}"}
 
 
 def check(events: list[Event], *, settled: bool = True) -> None:

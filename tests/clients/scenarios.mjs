@@ -13,6 +13,8 @@ const REPORTED = [
   "audio_interrupted",
   "guardrail_tripped",
   "tool_approval_requested",
+  "mcp_tools_changed",
+  "mcp_tool_call_completed",
 ];
 
 export const pcmOf = (base64) =>
@@ -87,8 +89,23 @@ const SCENARIOS = {
     caller.say(weather);
     await caller.until("rate_limits.updated", 2);
   },
-  // A browser's microphone speaks by itself.
+  // In both directions as over a telephone.
+  async telephoned(caller, { telephone }) {
+    caller.say(telephone);
+    await caller.until("rate_limits.updated");
+  },
+  // A browser's microphone speaks by itself, and hears what is sent beside the events.
   async called(caller) {
+    await caller.until("output_audio_buffer.stopped");
+  },
+  async hushed(caller) {
+    caller.session.sendMessage("Please count to twenty.");
+    await caller.until("output_audio_buffer.started");
+    caller.session.interrupt();
+    await caller.until("output_audio_buffer.cleared");
+    await caller.until("conversation.item.truncated");
+    await caller.until("conversation.item.retrieved");
+    caller.session.sendMessage("What is 6 times 7?");
     await caller.until("output_audio_buffer.stopped");
   },
   async pushed(caller, { sum }) {
@@ -131,6 +148,16 @@ const SCENARIOS = {
     await caller.session.approve((await asked).approvalItem);
     await caller.until("rate_limits.updated");
   },
+  // A tool of somebody else's server, which asks for approval itself.
+  async hosted(caller) {
+    await caller.had("mcp_list_tools.completed");
+    caller.session.on("tool_approval_requested", (_context, _agent, { approvalItem }) => {
+      caller.session.approve(approvalItem);
+    });
+    caller.session.sendMessage("What is the capital of France?");
+    await caller.until("response.mcp_call.completed");
+    await caller.until("rate_limits.updated");
+  },
   async rejected(caller, { weather }) {
     caller.session.on("tool_approval_requested", (_context, _agent, { approvalItem }) => {
       caller.session.reject(approvalItem, { message: "You may not know." });
@@ -162,11 +189,21 @@ const guardrail = {
   }),
 };
 
+const CONFIGS = {
+  pushed: { audio: { input: { turnDetection: null } } },
+  telephoned: {
+    audio: {
+      input: { format: { type: "audio/pcmu" }, turnDetection: { type: "server_vad" } },
+      output: { format: { type: "audio/pcmu" } },
+    },
+  },
+};
+
 /**
  * @param {string} scenario
- * @param {{sdk: object, transport: object, apiKey: string, voice: object}} given
+ * @param {{sdk: object, transport: object, apiKey: string, voice: object, tools?: object[]}} given
  */
-export async function play(scenario, { sdk, transport, apiKey, voice }) {
+export async function play(scenario, { sdk, transport, apiKey, voice, tools = [] }) {
   const ran = [];
   const weather = sdk.tool({
     name: "get_weather",
@@ -192,11 +229,10 @@ export async function play(scenario, { sdk, transport, apiKey, voice }) {
   const agent =
     scenario === "handedOver"
       ? new sdk.RealtimeAgent({ name: "Greeter", instructions: "Hand over.", handoffs: [billing] })
-      : new sdk.RealtimeAgent({ name: "Greeter", instructions: "Be brief.", tools: [weather] });
-  const audio = { input: { turnDetection: null } };
+      : new sdk.RealtimeAgent({ name: "Greeter", instructions: "Be brief.", tools: [weather, ...tools] });
   const session = new sdk.RealtimeSession(agent, {
     transport,
-    config: scenario === "pushed" ? { audio } : {},
+    config: CONFIGS[scenario] ?? {},
     outputGuardrails: scenario === "guarded" ? [guardrail] : [],
     tracingDisabled: scenario === "written",
   });

@@ -42,11 +42,13 @@ pytestmark = pytest.mark.anyio
 ASKED: list[str] = []
 
 
-@function_tool
-def get_weather(city: str) -> str:
+def ask_weather(city: str) -> str:
     """Tell the weather in a city."""
     ASKED.append(city)
     return "It is sunny."
+
+
+get_weather = function_tool(ask_weather, name_override="get_weather")
 
 
 class Run:
@@ -179,6 +181,26 @@ async def test_a_tool_in_a_spoken_turn(
     [(_, question), (_, answer)] = run.history()
     assert "weather" in question
     assert "sunny" in answer
+
+
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_tool_that_needs_approval(local_url: str, approve: bool) -> None:
+    ASKED.clear()
+    careful = function_tool(ask_weather, name_override="get_weather")
+    careful.needs_approval = True
+    agent: RealtimeAgent[Any] = RealtimeAgent(name="Careful", tools=[careful])
+    async with running(local_url, agent) as run:
+        await run.session.send_message("What's the weather in Paris?")
+        asked = await run.until("tool_approval_required")
+        if approve:
+            await run.session.approve_tool_call(asked.call_id)
+        else:
+            no = "You may not know."
+            await run.session.reject_tool_call(asked.call_id, rejection_message=no)
+        await run.answers(2)
+    check(run.events)
+    assert ASKED == (["Paris"] if approve else [])
+    assert ("sunny" if approve else "may not know") in said(run.events)
 
 
 async def test_push_to_talk(local_url: str, speak: Speak) -> None:
