@@ -13,6 +13,7 @@ from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
 from offhook.speech.skills import Skills
 from tests.speech.toolbox import (
     ALL,
+    FAQ,
     NULL,
     ORDER,
     STRING,
@@ -342,7 +343,9 @@ def test_answers_to_questions_complete_a_call(
     said: list[str], name: str, arguments: dict[str, Any] | None
 ) -> None:
     expected = arguments or {"room": "kitchen", "on": True}
-    assert ask(*said[:1])[-1] in said[1]
+    question = ask(*said[:1])[-1]
+    assert isinstance(question, str)
+    assert question in said[1]
     assert ask(*said) == [(name, expected)]
 
 
@@ -383,8 +386,8 @@ def test_a_question_stays_open_while_tools_run() -> None:
 @pytest.mark.parametrize("text", ["", "Hello there.", "Book a table", "Don't."])
 @pytest.mark.parametrize("only", ALL, ids=lambda tool: tool.name)
 def test_a_tool_that_must_be_called_is(only: Tool, text: str) -> None:
-    [(name, _)] = ask(text, tools=(only,), must_call=True)
-    assert name == only.name
+    [call] = ask(text, tools=(only,), must_call=True)
+    assert call[0] == only.name
 
 
 def test_what_must_be_called_is_the_best() -> None:
@@ -488,3 +491,19 @@ def _seconds(text: str) -> float:
     started = time.perf_counter()
     ask(text)
     return time.perf_counter() - started
+
+
+def test_a_tool_that_takes_questions_takes_those_that_nobody_answers() -> None:
+    assert ask("How many bags can I bring?", tools=(FAQ, WEATHER)) == [
+        ("ask_docs", {"question": "How many bags can I bring"})
+    ]
+    assert ask("What time is it?", tools=(FAQ,)) == ["It is 10:08 PM."]
+    assert ask("Tell me a joke.", tools=(FAQ,))[1] == "I heard: Tell me a joke."
+
+
+def test_a_skill_answers_rather_than_a_question_is_asked() -> None:
+    clock = tool("get_time", "Tell the time.", timezone=STRING)
+    assert ask("What time is it?", tools=(clock,)) == ["It is 10:08 PM."]
+    assert ask("What time is it in Tokyo?", tools=(clock,)) == [
+        ("get_time", {"timezone": "Tokyo"})
+    ]

@@ -20,7 +20,8 @@ VERBS = frozenset(
         """add book buy cancel change check close create delete do fetch find go look
         lookup make need open order place play put read remind remove reserve run say
         schedule search see send set show speak start stop switch talk tell text
-        transfer turn update write""".split(),
+        transfer turn update write enable disable activate deactivate mute
+        unmute""".split(),
     )
 )
 _NOBODY = (
@@ -44,7 +45,7 @@ _NAME = (
 _END = (
     r"(?= (?:today|tomorrow|tonight|yesterday|now|right|please|on|at|in|for|and|with|"
     r"this|next|to|from|by|or|is|are|was|will|when|if|that|because|be|like|looking|"
-    r"going|last|during|then|but|over|under|saying|about|using|as)\b|[^\w' -]|\s*$)"
+    r"going|last|during|then|but|over|under|saying|about|using|as)\b| ?[^\w' -]|\s*$)"
 )
 _POLITE = (
     r"(?:(?:hey|hi|hello|ok|okay|so|um|uh|well|now|please|then|and|also|"
@@ -55,15 +56,16 @@ _SAYING = re.compile(
     r"[\s,]*(?:\b(?:saying|(?:that|which|and|it should) says?|that reads|to say|"
     r"(?:with|and) the (?:message|text|body|note|words)|"
     r"(?:tell(?:ing)?|remind|inform|let|message|text) (?:me|him|her|them|us|\w+)"
-    r"(?: know)? (?:that|to|about)|"
-    r"(?:the )?(?:message|text|body|note|reminder)(?: is)?:?)"
+    r"(?: know)? (?:that|to|about)|remind me\b.{1,40}? (?:to|that|about)|"
+    r"because(?: of)?|due to|"
+    r"(?:message|text|body|note|reminder|reason)(?: is| that| to|:))"
     r"[\s,:]+(?:that )?|:\s+)(?P<said>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _BEGIN = re.compile(r"\A[\w']+|(?<=[.?!] )[\w']+")
 _QUOTED = re.compile(r"[\"“](?P<said>[^\"“”]+)[\"”]")
 _ABOUT = re.compile(
-    r"\b(?:about|regarding|concerning|titled|entitled|with the subject|subject(?: is)?)"
+    r"\b(?:about|regarding|concerning|called|named|titled|entitled|with the subject|subject(?: is)?)"
     rf"[\s:]+(?P<said>(?:[^\s,.?!;\x00]+ ){{0,9}}?[^\s,.?!;\x00]+){_END}",
     re.IGNORECASE,
 )
@@ -104,7 +106,7 @@ def saying(text: str) -> Found[str] | None:
     found = _SAYING.search(text)
     if not found or not (said := plain_request(found["said"])):
         return None
-    return Found(said[0].upper() + said[1:], *found.span())
+    return Found(said[0].upper() + said[1:], *found.span("said"))
 
 
 def about(text: str) -> Found[str] | None:
@@ -215,9 +217,20 @@ def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str]
 
 
 def leftover(
-    text: str, is_known: Callable[[str], bool], *, several: bool = False
+    text: str,
+    is_known: Callable[[str], bool],
+    *,
+    several: bool = False,
+    besides: frozenset[str] = _NOBODY,
 ) -> list[str]:
-    """What is left of a request when all is taken away that is said for a reason."""
+    """What is left of a request when all is taken away that is said for a reason.
+
+    Args:
+        text: The request.
+        is_known: Whether a word is said for another reason.
+        several: Whether to look for a list.
+        besides: More words that are said for another reason.
+    """
     runs: list[list[str]] = [[]]
     for token in re.findall(r"[^\s,.?!;:\"]+|[,.?!;:]", text):
         word = (words(token) or [""])[0]
@@ -225,7 +238,7 @@ def leftover(
         if not joins and (
             not word
             or TAKEN in token
-            or word.lower() in _NOBODY
+            or word.lower() in besides
             or word.isdigit()
             or stem(word) in VERBS
             or is_known(word)

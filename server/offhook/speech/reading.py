@@ -14,7 +14,7 @@ from offhook.speech.numerals import digits
 from offhook.speech.phrases import TAKEN
 from offhook.speech.schemas import Parameter
 from offhook.speech.sums import expression
-from offhook.speech.words import parts, senses, stem, words
+from offhook.speech.words import STOP, parts, senses, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -83,8 +83,12 @@ class Reading:
         needed = [(path, leaf) for path, leaf in missing if leaf.needed]
         # With two of them nobody could tell which one it is.
         if len(needed) == 1 and needed[0][1].type == "string":
-            self._own = frozenset(map(stem, parts(needed[0][1].name)))
-            self._keep(*needed[0], phrases.leftover(self._rest, self._is_known))
+            path, leaf = needed[0]
+            names = [part for _, _, leaf in wanted for part in parts(leaf.name)]
+            self._own = frozenset(map(stem, names))
+            besides = {"besides": STOP} if kind_of(leaf) in TEXTS else {}
+            left = phrases.leftover(self._rest, self._is_known, **besides)
+            self._keep(path, leaf, left)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Parameter], Any]]]:
         """What finds each kind; free text goes first, for anything may stand in it."""

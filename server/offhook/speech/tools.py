@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, Turn
@@ -73,6 +73,7 @@ class _Ability:
         self.about = self.special.union(*map(senses, special))
         kinds = {kind_of(leaf) for _, leaf in leaves(self.parameters)}
         self.writes = "message" in kinds
+        self.answers = kinds == {"whole"}
         self.weights: dict[str, float] = {}
         for word in named:
             self._weigh(word, _HINT)
@@ -177,13 +178,16 @@ class Tools:
     def _steps(self, text: str) -> Iterator[str | _Request]:
         """What a text asks for, in its order: answers of skills, and calls."""
         last: _Request | None = None
+        spoke = False
         for clause in self._clauses(text):
             match = self._best(clause)
-            said = None if match.named else self._skill(clause)
+            request = self._request(match.ability, clause) if match.enough else None
+            complete = request and not _lacks(request)
+            said = None if match.named and complete else self._skill(clause)
             if said:
+                spoke = True
                 yield said
-            elif match.enough:
-                request = self._request(match.ability, clause)
+            elif request:
                 if last and last.ability is request.ability:
                     if not last.found.keys() & request.found.keys():
                         last = replace(last, found=request.found | last.found)
@@ -194,6 +198,10 @@ class Tools:
                 last = request
         if last:
             yield last
+        elif not spoke and is_question(text) and not self._skill(text):
+            # A tool that takes a question takes any that nobody else answers.
+            asked = (ability for ability in self._abilities if ability.answers)
+            yield from (self._request(ability, text) for ability in islice(asked, 1))
 
     def _clauses(self, text: str) -> list[str]:
         """Cut a text before whatever asks for something of its own."""
@@ -227,7 +235,7 @@ class Tools:
         best = self._best(text)
         known = best.named and best.ability is waiting.ability
         changed = (best.named or is_question(text)) and not known
-        missing = build(waiting.ability.parameters, waiting.found)[1]
+        missing = _lacks(waiting)
         if changed or not missing or self._skill(text):
             return None
         path, parameter = missing[0].path, missing[0].parameter
@@ -268,8 +276,12 @@ def _calls(
         yield build(request.ability.parameters, found, force=force)
 
 
+def _lacks(request: _Request) -> list[Missing]:
+    return build(request.ability.parameters, request.found)[1]
+
+
 def _asks(request: _Request, said: str) -> bool:
-    missing = build(request.ability.parameters, request.found)[1]
+    missing = _lacks(request)
     return bool(missing) and missing[0].question in said
 
 
