@@ -4,9 +4,9 @@ import asyncio
 import json
 import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
@@ -21,6 +21,9 @@ from tests.speech.toolbox import (
     tool,
 )
 
+if TYPE_CHECKING:
+    from offhook.protocol.items import Role
+
 NOW = datetime(2026, 11, 22, 22, 8)  # a Sunday
 SKILLS = Skills(lambda: NOW)
 Answer = list[str | tuple[str, dict[str, Any]]]
@@ -28,8 +31,8 @@ Answer = list[str | tuple[str, dict[str, Any]]]
 
 def ask(*said: str, tools: tuple[Tool, ...] = ALL, **how: bool) -> Answer:
     """The last answer of a conversation that the user begins."""
-    roles = ("user", "assistant")
-    turns = [Turn(roles[at % 2], text) for at, text in enumerate(said)]  # type: ignore[arg-type]  # a tuple of literals
+    roles: tuple[Role, Role] = ("user", "assistant")
+    turns = [Turn(roles[at % 2], text) for at, text in enumerate(said)]
     return parts_of(Prompt("", tuple(turns), tools, **how))
 
 

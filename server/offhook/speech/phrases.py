@@ -24,7 +24,7 @@ VERBS = frozenset(
         unmute""".split(),
     )
 )
-_NOBODY = (
+NOBODY = (
     STOP
     | DAYS
     | MONTHS
@@ -65,7 +65,8 @@ _SAYING = re.compile(
 _BEGIN = re.compile(r"\A[\w']+|(?<=[.?!] )[\w']+")
 _QUOTED = re.compile(r"[\"“](?P<said>[^\"“”]+)[\"”]")
 _ABOUT = re.compile(
-    r"\b(?:about|regarding|concerning|called|named|titled|entitled|with the subject|subject(?: is)?)"
+    r"\b(?:about|regarding|concerning|called|named|titled|entitled|"
+    r"(?:with the )?subject(?: is)?)"
     rf"[\s:]+(?P<said>(?:[^\s,.?!;\x00]+ ){{0,9}}?[^\s,.?!;\x00]+){_END}",
     re.IGNORECASE,
 )
@@ -94,7 +95,10 @@ _CODE = re.compile(
 
 def plain_request(text: str) -> str:
     """A text without the words that only make it polite."""
-    text = re.sub(rf"^{_POLITE}", "", text.strip(), flags=re.IGNORECASE)
+    return _trimmed(re.sub(rf"^{_POLITE}", "", text.strip(), flags=re.IGNORECASE))
+
+
+def _trimmed(text: str) -> str:
     text = re.sub(r"[\s,]*\b(?:please|thanks|thank you)\W*$", "", text, flags=re.I)
     return text.strip(f' \t\n.,;:?!"{TAKEN}')
 
@@ -104,7 +108,7 @@ def saying(text: str) -> Found[str] | None:
     if quoted := _QUOTED.search(text):
         return Found(quoted["said"].strip(), *quoted.span())
     found = _SAYING.search(text)
-    if not found or not (said := plain_request(found["said"])):
+    if not found or not (said := _trimmed(found["said"])):
         return None
     return Found(said[0].upper() + said[1:], *found.span("said"))
 
@@ -194,7 +198,7 @@ def named(
 
 def _without_question_word(begin: re.Match[str]) -> str:
     """Keep the capital that only begins a sentence from being read as a name's."""
-    return TAKEN * len(begin[0]) if begin[0].lower() in _NOBODY else begin[0]
+    return TAKEN * len(begin[0]) if begin[0].lower() in NOBODY else begin[0]
 
 
 def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str] | None:
@@ -221,7 +225,7 @@ def leftover(
     is_known: Callable[[str], bool],
     *,
     several: bool = False,
-    besides: frozenset[str] = _NOBODY,
+    besides: frozenset[str] = NOBODY,
 ) -> list[str]:
     """What is left of a request when all is taken away that is said for a reason.
 
@@ -289,7 +293,7 @@ def _is_nobody(name: str, is_known: Callable[[str], bool]) -> bool:
     first = said[0] if said else ""
     return (
         not first
-        or first.lower() in _NOBODY
+        or first.lower() in NOBODY
         or all(is_known(word) for word in said)
         or (first.isdigit() and len(said) == 1)
     )

@@ -86,8 +86,8 @@ class Reading:
             path, leaf = needed[0]
             names = [part for _, _, leaf in wanted for part in parts(leaf.name)]
             self._own = frozenset(map(stem, names))
-            besides = {"besides": STOP} if kind_of(leaf) in TEXTS else {}
-            left = phrases.leftover(self._rest, self._is_known, **besides)
+            besides = STOP if kind_of(leaf) in TEXTS else phrases.NOBODY
+            left = phrases.leftover(self._rest, self._is_known, besides=besides)
             self._keep(path, leaf, left)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Parameter], Any]]]:
