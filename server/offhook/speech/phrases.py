@@ -81,11 +81,13 @@ _ASKS = re.compile(
     r"(?:what|who|where|when|why|how|which|is|are|do|does|i (?:do not|don't))\b"
 )
 _EMAIL = re.compile(
-    r"\b(?P<who>[\w.+-]+(?: (?:dot|underscore) [\w-]+){0,3}?)(?:@| at )"
-    r"(?P<where>[\w-]+(?:(?: dot |\.)[\w-]+){1,3})",
+    r"\b(?P<who>[\w.+-]{1,64}(?: (?:dot|underscore) [\w-]{1,64}){0,3}?)(?:@| at )"
+    r"(?P<where>[\w-]{1,64}(?:(?: dot |\.)[\w-]{1,64}){1,3})",
     re.IGNORECASE,
 )
-_URL = re.compile(r"\b(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}(?:/[^\s,\x00]*)?\b", re.I)
+_URL = re.compile(
+    r"\b(?:https?://)?(?:[\w-]{1,64}\.){1,5}[a-z]{2,20}(?:/[^\s,\x00]*)?\b", re.I
+)
 _PHONE = re.compile(r"\+?\(?\d[\d ().-]{4,}\d")
 _CODE = re.compile(
     r"(?<![\w.+-])(?:[A-Z][ .-]{1,2}){0,4}(?:[A-Z]{2,5} )?"

@@ -43,6 +43,9 @@ _PERCENT = re.compile(r" ?(?:%|per ?cent)")
 _NEXT = re.compile(r"[\w ,]{0,24}(?:,|\band\b)[\w ]{0,12}")
 _YES = re.compile(r"(?:yes|yeah|yep|yup|sure|ok|okay|please|correct|right|true|on)\b")
 _NO = re.compile(r"(?:no|nope|nah|not|false|off|don't)\b")
+_NEAR = 40
+"""Characters around a number in which its name stands."""
+
 _LONGEST = 6
 """Words of a name; who says more has not answered the question for one."""
 
@@ -131,6 +134,9 @@ class Reading:
         self._rest = self._rest[: found.start] + gap + self._rest[found.end :]
         return found.value
 
+    def _before(self, at: int) -> str:
+        return self._rest[max(at - _NEAR, 0) : at]
+
     def _is_known(self, word: str) -> bool:
         return not (self._about | self._own).isdisjoint(senses(stem(word)))
 
@@ -191,7 +197,7 @@ class Reading:
             ending = "(?:e?s|ing|ed)?" if isinstance(choice, str) else ""
             for found in re.finditer(rf"(?i)(?<!\w){said}{ending}(?!\w)", self._rest):
                 start, end = found.span()
-                before = self._rest[:start].lower().split()[-1:]
+                before = self._before(start).lower().split()[-1:]
                 led = before and before[0] in leading(parameter).split("|")
                 spots.append((not led, start, -end, choice))
         chosen: list[Any] = []
@@ -222,8 +228,8 @@ class Reading:
 
     def _hinted_number(self, parameter: Parameter) -> int | float | None:
         for found in _NUMBER.finditer(self._rest):
-            before = words(self._rest[: found.start()])[-2:]
-            after = words(self._rest[found.end() :])[:2]
+            before = words(self._before(found.start()))[-2:]
+            after = words(self._rest[found.end() : found.end() + _NEAR])[:2]
             if any(map(self._is_own, before + after)):
                 return self._as_number(parameter, found)
         return None
@@ -247,7 +253,7 @@ class Reading:
         hinted = [
             code
             for code in found
-            if any(map(self._is_own, words(self._rest[: code.start])[-3:]))
+            if any(map(self._is_own, words(self._before(code.start))[-3:]))
         ]
         code = self._take(next(iter(hinted or found), None))
         if parameter.type == "string" or code is None:

@@ -292,10 +292,10 @@ def _thread(
     talk = [t for t in turns if isinstance(t, Turn) and t.role != "system"]
     while talk and talk[-1].role != "user":
         talk.pop()
-    texts = [turn.text for turn in talk[-1:]] or [""]
+    texts = [" ".join(turn.text.split()) for turn in talk[-1:]] or [""]
     questions: list[str] = []
     for role, run in groupby(reversed(talk[:-1]), key=lambda turn: turn.role):
-        said = [turn.text for turn in run]
+        said = [" ".join(turn.text.split()) for turn in run]
         if role == "user":
             if len(texts) > len(questions):
                 break
