@@ -255,6 +255,11 @@ ORDERS = ToolOutput("call_1", '{"assistant": "Orders"}')
         (
             (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("user", "And in Oslo?")),
             {},
+            [ToolCall("get_weather", '{"city": "Oslo"}')],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("user", "How about jokes?")),
+            {},
             ["I am a small offline stand-in."],
         ),
         (

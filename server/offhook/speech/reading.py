@@ -58,6 +58,7 @@ class Reading:
         parameters: What to look for.
         now: What "today" refers to.
         about: Words that name the tool, and therefore no argument.
+        guess: Whether what is left over may be the one value that is missing.
     """
 
     def __init__(
@@ -66,6 +67,8 @@ class Reading:
         parameters: Sequence[Parameter],
         now: datetime,
         about: frozenset[str] = frozenset(),
+        *,
+        guess: bool = True,
     ) -> None:
         self.values: Values = {}
         self._text = text.replace("\u2019", "'")
@@ -85,7 +88,7 @@ class Reading:
         missing = [(p, leaf) for _, p, leaf in wanted if p not in self.values]
         needed = [(path, leaf) for path, leaf in missing if leaf.needed]
         # With two of them nobody could tell which one it is.
-        if len(needed) == 1 and needed[0][1].type == "string":
+        if guess and len(needed) == 1 and needed[0][1].type == "string":
             path, leaf = needed[0]
             names = [part for _, _, leaf in wanted for part in parts(leaf.name)]
             self._own = frozenset(map(stem, names))
@@ -286,6 +289,7 @@ class Reading:
         names = phrases.named(self._rest, before, self._is_known, anywhere=anywhere)
         if names:
             return list(self._take(names))
+        before = before.removesuffix("|about")  # "how about jokes" names no place
         found = phrases.loose(self._rest, before, self._is_known)
         said = str(self._take(found) or "")
         return said.title() if own & _PROPER else said

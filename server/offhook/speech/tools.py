@@ -48,6 +48,7 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"^\W*(?:please )?(?:don't|do not|never)\b", re.IGNORECASE)
+_ALSO = re.compile(r"\W*(?:and|or|then|what about|how about)\b", re.IGNORECASE)
 _QUESTIONS = 8
 """How many questions in a row may serve one call."""
 
@@ -142,7 +143,7 @@ class Tools:
         force = self._prompt.must_call
         texts, asked = _thread(self._prompt.turns)
         steps: list[str | _Request] = [*self._resumed(texts, asked)]
-        steps = steps or list(self._steps(texts[-1]))
+        steps = steps or [*self._steps(texts[-1])] or [*self._repeated(texts[-1])]
         if force and not any(isinstance(step, _Request) for step in steps):
             steps.append(self._request(self._best(texts[-1]).ability, texts[-1]))
         said = [step for step in steps if isinstance(step, str)]
@@ -159,8 +160,10 @@ class Tools:
         yield from said + questions[:1]
         yield from calls if self._prompt.parallel else calls[:1]
 
-    def _request(self, ability: _Ability, text: str) -> _Request:
-        reading = Reading(text, ability.parameters, self._now, ability.about)
+    def _request(self, ability: _Ability, text: str, *, guess: bool = True) -> _Request:
+        reading = Reading(
+            text, ability.parameters, self._now, ability.about, guess=guess
+        )
         return _Request(ability, text, reading.values)
 
     def _best(self, text: str) -> _Match:
@@ -202,6 +205,18 @@ class Tools:
             # A tool that takes a question takes any that nobody else answers.
             asked = (ability for ability in self._abilities if ability.answers)
             yield from (self._request(ability, text) for ability in islice(asked, 1))
+
+    def _repeated(self, text: str) -> Iterator[_Request]:
+        """What "and in Rome?" asks of the tool that was called last."""
+        calls = [turn for turn in self._prompt.turns if isinstance(turn, ToolCall)]
+        if not calls or not _ALSO.match(text):
+            return
+        for ability in self._abilities:
+            if ability.tool.name == calls[-1].name:
+                request = self._request(ability, text, guess=False)
+                before = _arguments(ability, calls[-1])
+                if request.found:
+                    yield replace(request, found=before | request.found)
 
     def _clauses(self, text: str) -> list[str]:
         """Cut a text before whatever asks for something of its own."""
@@ -274,6 +289,20 @@ def _calls(
     for value in request.found[several] if several else [None]:
         found = request.found | ({several: [value]} if several else {})
         yield build(request.ability.parameters, found, force=force)
+
+
+def _arguments(ability: _Ability, call: ToolCall) -> Values:
+    """What a call said, as far as it fits the tool."""
+    try:
+        values = json.loads(call.arguments)
+    except ValueError:
+        return {}
+    return {
+        path: [value]
+        for path, leaf in leaves(ability.parameters)
+        if isinstance(values, dict) and path[1:] == ()
+        if schemas.is_type(value := values.get(path[0]), leaf.type) and leaf.fits(value)
+    }
 
 
 def _lacks(request: _Request) -> list[Missing]:
