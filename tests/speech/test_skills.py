@@ -260,7 +260,11 @@ ORDERS = ToolOutput("call_1", '{"assistant": "Orders"}')
         (
             (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("user", "How about jokes?")),
             {},
-            ["I am a small offline stand-in."],
+            [
+                "I am a small offline stand-in.",
+                "I heard: How about jokes?",
+                "Set OPENAI_API_KEY to talk to the real model.",
+            ],
         ),
         (
             (WEATHER_ASKED, WEATHER_CALL, Turn("user", "What is 2 + 2?"), SUNNY),
@@ -276,6 +280,11 @@ ORDERS = ToolOutput("call_1", '{"assistant": "Orders"}')
             (Turn("user", "Where is my order 42?"), TO_ORDERS, ORDERS),
             {"tools": (ORDER, handoff("Orders"))},
             ["Orders here.", ToolCall("lookup_order", '{"order_number": "42"}')],
+        ),
+        (
+            (Turn("user", "Transfer me to orders"), TO_ORDERS, ORDERS),
+            {"tools": (handoff("Orders"), STATUS)},
+            ["Orders here.", "How can I help?"],
         ),
         (
             (Turn("user", "Where is my order?"), TO_ORDERS, ORDERS),
@@ -297,4 +306,4 @@ async def test_what_tools_return_is_said(
     tools: dict[str, tuple[Tool, ...]] = {"tools": (WEATHER,)}
     prompt = Prompt("", turns, **(tools | how))
     parts = [part async for part in Skills(lambda: NOW).reply(prompt)]
-    assert parts[: len(said)] == said
+    assert parts == said
