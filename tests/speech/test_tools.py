@@ -4,21 +4,25 @@ import asyncio
 import json
 import time
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
 from offhook.speech.skills import Skills
 from tests.speech.toolbox import (
     ALL,
+    FAQ,
     NULL,
     ORDER,
     STRING,
     WEATHER,
     tool,
 )
+
+if TYPE_CHECKING:
+    from offhook.protocol.items import Role
 
 NOW = datetime(2026, 11, 22, 22, 8)  # a Sunday
 SKILLS = Skills(lambda: NOW)
@@ -27,8 +31,8 @@ Answer = list[str | tuple[str, dict[str, Any]]]
 
 def ask(*said: str, tools: tuple[Tool, ...] = ALL, **how: bool) -> Answer:
     """The last answer of a conversation that the user begins."""
-    roles = ("user", "assistant")
-    turns = [Turn(roles[at % 2], text) for at, text in enumerate(said)]  # type: ignore[arg-type]  # a tuple of literals
+    roles: tuple[Role, Role] = ("user", "assistant")
+    turns = [Turn(roles[at % 2], text) for at, text in enumerate(said)]
     return parts_of(Prompt("", tuple(turns), tools, **how))
 
 
@@ -342,7 +346,9 @@ def test_answers_to_questions_complete_a_call(
     said: list[str], name: str, arguments: dict[str, Any] | None
 ) -> None:
     expected = arguments or {"room": "kitchen", "on": True}
-    assert ask(*said[:1])[-1] in said[1]
+    question = ask(*said[:1])[-1]
+    assert isinstance(question, str)
+    assert question in said[1]
     assert ask(*said) == [(name, expected)]
 
 
@@ -383,8 +389,8 @@ def test_a_question_stays_open_while_tools_run() -> None:
 @pytest.mark.parametrize("text", ["", "Hello there.", "Book a table", "Don't."])
 @pytest.mark.parametrize("only", ALL, ids=lambda tool: tool.name)
 def test_a_tool_that_must_be_called_is(only: Tool, text: str) -> None:
-    [(name, _)] = ask(text, tools=(only,), must_call=True)
-    assert name == only.name
+    [call] = ask(text, tools=(only,), must_call=True)
+    assert call[0] == only.name
 
 
 def test_what_must_be_called_is_the_best() -> None:
@@ -481,10 +487,40 @@ def test_answers_take_milliseconds() -> None:
     "text", ["word " * 4000, "Paris, " * 3000, "1 " * 5000, "in " * 5000, "A-" * 5000]
 )
 def test_long_texts_take_no_longer_than_they_must(text: str) -> None:
-    assert _seconds(f"The weather {text}") < 5
+    assert _seconds(f"The weather {text}") < 2
 
 
 def _seconds(text: str) -> float:
     started = time.perf_counter()
     ask(text)
     return time.perf_counter() - started
+
+
+def test_the_last_call_may_be_made_again_with_other_words() -> None:
+    light = json.dumps({"room": "kitchen", "on": True, "level": "old"})
+    turns = (
+        Turn("user", "Turn on the kitchen light"),
+        ToolCall("set_light", light, "call_1"),
+        ToolOutput("call_1", "Done."),
+        Turn("assistant", "Done."),
+    )
+    bedroom = Prompt("", (*turns, Turn("user", "And the bedroom?")), ALL)
+    assert parts_of(bedroom) == [("set_light", {"room": "bedroom", "on": True})]
+    clock = Prompt("", (*turns, Turn("user", "And what time is it?")), ALL)
+    assert parts_of(clock) == ["It is 10:08 PM."]
+
+
+def test_a_tool_that_takes_questions_takes_those_that_nobody_answers() -> None:
+    assert ask("How many bags can I bring?", tools=(FAQ, WEATHER)) == [
+        ("ask_docs", {"question": "How many bags can I bring"})
+    ]
+    assert ask("What time is it?", tools=(FAQ,)) == ["It is 10:08 PM."]
+    assert ask("Tell me a joke.", tools=(FAQ,))[1] == "I heard: Tell me a joke."
+
+
+def test_a_skill_answers_rather_than_a_question_is_asked() -> None:
+    clock = tool("get_time", "Tell the time.", timezone=STRING)
+    assert ask("What time is it?", tools=(clock,)) == ["It is 10:08 PM."]
+    assert ask("What time is it in Tokyo?", tools=(clock,)) == [
+        ("get_time", {"timezone": "Tokyo"})
+    ]

@@ -35,7 +35,7 @@ class Missing:
         label = " ".join(parts(parameter.name))
         if label in STOP or len(label) < 3:
             said = " ".join(words(parameter.description)[:6]).lower()
-            label = said or _LABELS.get(kind, kind)
+            label = said.removeprefix("the ") or _LABELS.get(kind, kind)
         low, high = parameter.limits
         if parameter.type == "boolean":
             label = " ".join(parts(parameter.name))

@@ -32,8 +32,15 @@ TEXTS = frozenset("message subject search sum whole".split())
 """Kinds that anything said may be."""
 
 _KIND_OF = {word: kind for kind, row in _KINDS.items() for word in row.split()}
-_FORMATS = {"date": "date", "date-time": "datetime", "time": "time", "email": "email",
-            "uri": "url", "url": "url"}  # fmt: skip
+_FORMATS = {
+    "date": "date",
+    "date-time": "datetime",
+    "time": "time",
+    "email": "email",
+    "uri": "url",
+    "url": "url",
+}
+_SHORT = {"ms": "millisecond", "secs": "second", "mins": "minute"}
 _DIRECTIONS = {
     "from": frozenset("origin departure source from start".split()),
     "to|into|for|email|mail|message|text|tell": frozenset(
@@ -52,11 +59,8 @@ def kind_of(parameter: Parameter) -> str:
     if parameter.type in ("integer", "number"):
         if unit_of(parameter):
             return "duration"
-        return (
-            "code"
-            if {"id", "code"} & set(names) or names[-1:] == ["number"]
-            else ("number")
-        )
+        is_code = {"id", "code"} & {*names} or names[-1:] == ["number"]
+        return "code" if is_code else "number"
     if kind := _FORMATS.get(str(parameter.schema.get("format"))):
         return kind
     if {"duration", "timeout"} & set(names):
@@ -64,6 +68,8 @@ def kind_of(parameter: Parameter) -> str:
     said = {_KIND_OF[name] for name in names if name in _KIND_OF}
     if "name" in names and "code" in said:
         return "person"
+    if "email" in said and said & TEXTS:
+        said.discard("email")
     return next((kind for kind in _KINDS if kind in said), "left")
 
 
@@ -72,13 +78,9 @@ def unit_of(parameter: Parameter) -> str | None:
     if parameter.type == "string":
         return None
     names = parts(parameter.name)
-    for name in names:
-        if (
-            unit := {"ms": "millisecond", "secs": "second", "mins": "minute"}.get(
-                name, name.removesuffix("s")
-            )
-        ) in SECONDS:
-            return unit
+    units = [_SHORT.get(name, name.removesuffix("s")) for name in names]
+    if named := [unit for unit in units if unit in SECONDS]:
+        return named[0]
     if {"duration", "timeout", "delay"} & set(names):
         said = [word.lower().removesuffix("s") for word in words(parameter.description)]
         return next((unit for unit in said if unit in SECONDS), "second")

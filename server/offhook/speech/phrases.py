@@ -20,10 +20,11 @@ VERBS = frozenset(
         """add book buy cancel change check close create delete do fetch find go look
         lookup make need open order place play put read remind remove reserve run say
         schedule search see send set show speak start stop switch talk tell text
-        transfer turn update write""".split(),
+        transfer turn update write enable disable activate deactivate mute
+        unmute""".split(),
     )
 )
-_NOBODY = (
+NOBODY = (
     STOP
     | DAYS
     | MONTHS
@@ -44,7 +45,7 @@ _NAME = (
 _END = (
     r"(?= (?:today|tomorrow|tonight|yesterday|now|right|please|on|at|in|for|and|with|"
     r"this|next|to|from|by|or|is|are|was|will|when|if|that|because|be|like|looking|"
-    r"going|last|during|then|but|over|under|saying|about|using|as)\b|[^\w' -]|\s*$)"
+    r"going|last|during|then|but|over|under|saying|about|using|as)\b| ?[^\w' -]|\s*$)"
 )
 _POLITE = (
     r"(?:(?:hey|hi|hello|ok|okay|so|um|uh|well|now|please|then|and|also|"
@@ -55,15 +56,17 @@ _SAYING = re.compile(
     r"[\s,]*(?:\b(?:saying|(?:that|which|and|it should) says?|that reads|to say|"
     r"(?:with|and) the (?:message|text|body|note|words)|"
     r"(?:tell(?:ing)?|remind|inform|let|message|text) (?:me|him|her|them|us|\w+)"
-    r"(?: know)? (?:that|to|about)|"
-    r"(?:the )?(?:message|text|body|note|reminder)(?: is)?:?)"
+    r"(?: know)? (?:that|to|about)|remind me\b.{1,40}? (?:to|that|about)|"
+    r"because(?: of)?|due to|"
+    r"(?:message|text|body|note|reminder|reason)(?: is| that| to|:))"
     r"[\s,:]+(?:that )?|:\s+)(?P<said>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 _BEGIN = re.compile(r"\A[\w']+|(?<=[.?!] )[\w']+")
 _QUOTED = re.compile(r"[\"“](?P<said>[^\"“”]+)[\"”]")
 _ABOUT = re.compile(
-    r"\b(?:about|regarding|concerning|titled|entitled|with the subject|subject(?: is)?)"
+    r"\b(?:about|regarding|concerning|called|named|titled|entitled|"
+    r"(?:with the )?subject(?: is)?)"
     rf"[\s:]+(?P<said>(?:[^\s,.?!;\x00]+ ){{0,9}}?[^\s,.?!;\x00]+){_END}",
     re.IGNORECASE,
 )
@@ -78,11 +81,13 @@ _ASKS = re.compile(
     r"(?:what|who|where|when|why|how|which|is|are|do|does|i (?:do not|don't))\b"
 )
 _EMAIL = re.compile(
-    r"\b(?P<who>[\w.+-]+(?: (?:dot|underscore) [\w-]+){0,3}?)(?:@| at )"
-    r"(?P<where>[\w-]+(?:(?: dot |\.)[\w-]+){1,3})",
+    r"\b(?P<who>[\w.+-]{1,64}(?: (?:dot|underscore) [\w-]{1,64}){0,3}?)(?:@| at )"
+    r"(?P<where>[\w-]{1,64}(?:(?: dot |\.)[\w-]{1,64}){1,3})",
     re.IGNORECASE,
 )
-_URL = re.compile(r"\b(?:https?://)?(?:[\w-]+\.)+[a-z]{2,}(?:/[^\s,\x00]*)?\b", re.I)
+_URL = re.compile(
+    r"\b(?:https?://)?(?:[\w-]{1,64}\.){1,5}[a-z]{2,20}(?:/[^\s,\x00]*)?\b", re.I
+)
 _PHONE = re.compile(r"\+?\(?\d[\d ().-]{4,}\d")
 _CODE = re.compile(
     r"(?<![\w.+-])(?:[A-Z][ .-]{1,2}){0,4}(?:[A-Z]{2,5} )?"
@@ -92,7 +97,10 @@ _CODE = re.compile(
 
 def plain_request(text: str) -> str:
     """A text without the words that only make it polite."""
-    text = re.sub(rf"^{_POLITE}", "", text.strip(), flags=re.IGNORECASE)
+    return _trimmed(re.sub(rf"^{_POLITE}", "", text.strip(), flags=re.IGNORECASE))
+
+
+def _trimmed(text: str) -> str:
     text = re.sub(r"[\s,]*\b(?:please|thanks|thank you)\W*$", "", text, flags=re.I)
     return text.strip(f' \t\n.,;:?!"{TAKEN}')
 
@@ -102,9 +110,9 @@ def saying(text: str) -> Found[str] | None:
     if quoted := _QUOTED.search(text):
         return Found(quoted["said"].strip(), *quoted.span())
     found = _SAYING.search(text)
-    if not found or not (said := plain_request(found["said"])):
+    if not found or not (said := _trimmed(found["said"])):
         return None
-    return Found(said[0].upper() + said[1:], *found.span())
+    return Found(said[0].upper() + said[1:], *found.span("said"))
 
 
 def about(text: str) -> Found[str] | None:
@@ -192,7 +200,7 @@ def named(
 
 def _without_question_word(begin: re.Match[str]) -> str:
     """Keep the capital that only begins a sentence from being read as a name's."""
-    return TAKEN * len(begin[0]) if begin[0].lower() in _NOBODY else begin[0]
+    return TAKEN * len(begin[0]) if begin[0].lower() in NOBODY else begin[0]
 
 
 def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str] | None:
@@ -215,9 +223,20 @@ def loose(text: str, before: str, is_known: Callable[[str], bool]) -> Found[str]
 
 
 def leftover(
-    text: str, is_known: Callable[[str], bool], *, several: bool = False
+    text: str,
+    is_known: Callable[[str], bool],
+    *,
+    several: bool = False,
+    besides: frozenset[str] = NOBODY,
 ) -> list[str]:
-    """What is left of a request when all is taken away that is said for a reason."""
+    """What is left of a request when all is taken away that is said for a reason.
+
+    Args:
+        text: The request.
+        is_known: Whether a word is said for another reason.
+        several: Whether to look for a list.
+        besides: More words that are said for another reason.
+    """
     runs: list[list[str]] = [[]]
     for token in re.findall(r"[^\s,.?!;:\"]+|[,.?!;:]", text):
         word = (words(token) or [""])[0]
@@ -225,7 +244,7 @@ def leftover(
         if not joins and (
             not word
             or TAKEN in token
-            or word.lower() in _NOBODY
+            or word.lower() in besides
             or word.isdigit()
             or stem(word) in VERBS
             or is_known(word)
@@ -276,7 +295,7 @@ def _is_nobody(name: str, is_known: Callable[[str], bool]) -> bool:
     first = said[0] if said else ""
     return (
         not first
-        or first.lower() in _NOBODY
+        or first.lower() in NOBODY
         or all(is_known(word) for word in said)
         or (first.isdigit() and len(said) == 1)
     )

@@ -14,7 +14,7 @@ from offhook.speech.numerals import digits
 from offhook.speech.phrases import TAKEN
 from offhook.speech.schemas import Parameter
 from offhook.speech.sums import expression
-from offhook.speech.words import parts, senses, stem, words
+from offhook.speech.words import STOP, parts, senses, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -43,6 +43,9 @@ _PERCENT = re.compile(r" ?(?:%|per ?cent)")
 _NEXT = re.compile(r"[\w ,]{0,24}(?:,|\band\b)[\w ]{0,12}")
 _YES = re.compile(r"(?:yes|yeah|yep|yup|sure|ok|okay|please|correct|right|true|on)\b")
 _NO = re.compile(r"(?:no|nope|nah|not|false|off|don't)\b")
+_NEAR = 40
+"""Characters around a number in which its name stands."""
+
 _LONGEST = 6
 """Words of a name; who says more has not answered the question for one."""
 
@@ -55,6 +58,7 @@ class Reading:
         parameters: What to look for.
         now: What "today" refers to.
         about: Words that name the tool, and therefore no argument.
+        guess: Whether what is left over may be the one value that is missing.
     """
 
     def __init__(
@@ -63,6 +67,8 @@ class Reading:
         parameters: Sequence[Parameter],
         now: datetime,
         about: frozenset[str] = frozenset(),
+        *,
+        guess: bool = True,
     ) -> None:
         self.values: Values = {}
         self._text = text.replace("\u2019", "'")
@@ -82,9 +88,13 @@ class Reading:
         missing = [(p, leaf) for _, p, leaf in wanted if p not in self.values]
         needed = [(path, leaf) for path, leaf in missing if leaf.needed]
         # With two of them nobody could tell which one it is.
-        if len(needed) == 1 and needed[0][1].type == "string":
-            self._own = frozenset(map(stem, parts(needed[0][1].name)))
-            self._keep(*needed[0], phrases.leftover(self._rest, self._is_known))
+        if guess and len(needed) == 1 and needed[0][1].type == "string":
+            path, leaf = needed[0]
+            names = [part for _, _, leaf in wanted for part in parts(leaf.name)]
+            self._own = frozenset(map(stem, names))
+            besides = STOP if kind_of(leaf) in TEXTS else phrases.NOBODY
+            left = phrases.leftover(self._rest, self._is_known, besides=besides)
+            self._keep(path, leaf, left)
 
     def _steps(self) -> Iterator[tuple[str, Callable[[Parameter], Any]]]:
         """What finds each kind; free text goes first, for anything may stand in it."""
@@ -126,6 +136,9 @@ class Reading:
         gap = TAKEN * (found.end - found.start)
         self._rest = self._rest[: found.start] + gap + self._rest[found.end :]
         return found.value
+
+    def _before(self, at: int) -> str:
+        return self._rest[max(at - _NEAR, 0) : at]
 
     def _is_known(self, word: str) -> bool:
         return not (self._about | self._own).isdisjoint(senses(stem(word)))
@@ -187,7 +200,7 @@ class Reading:
             ending = "(?:e?s|ing|ed)?" if isinstance(choice, str) else ""
             for found in re.finditer(rf"(?i)(?<!\w){said}{ending}(?!\w)", self._rest):
                 start, end = found.span()
-                before = self._rest[:start].lower().split()[-1:]
+                before = self._before(start).lower().split()[-1:]
                 led = before and before[0] in leading(parameter).split("|")
                 spots.append((not led, start, -end, choice))
         chosen: list[Any] = []
@@ -218,8 +231,8 @@ class Reading:
 
     def _hinted_number(self, parameter: Parameter) -> int | float | None:
         for found in _NUMBER.finditer(self._rest):
-            before = words(self._rest[: found.start()])[-2:]
-            after = words(self._rest[found.end() :])[:2]
+            before = words(self._before(found.start()))[-2:]
+            after = words(self._rest[found.end() : found.end() + _NEAR])[:2]
             if any(map(self._is_own, before + after)):
                 return self._as_number(parameter, found)
         return None
@@ -243,7 +256,7 @@ class Reading:
         hinted = [
             code
             for code in found
-            if any(map(self._is_own, words(self._rest[: code.start])[-3:]))
+            if any(map(self._is_own, words(self._before(code.start))[-3:]))
         ]
         code = self._take(next(iter(hinted or found), None))
         if parameter.type == "string" or code is None:
@@ -276,6 +289,7 @@ class Reading:
         names = phrases.named(self._rest, before, self._is_known, anywhere=anywhere)
         if names:
             return list(self._take(names))
+        before = before.removesuffix("|about")  # "how about jokes" names no place
         found = phrases.loose(self._rest, before, self._is_known)
         said = str(self._take(found) or "")
         return said.title() if own & _PROPER else said

@@ -222,7 +222,7 @@ class _Reader:
     def _spent(self, schema: Any) -> bool:
         """Whether a schema is there, and may still be read."""
         self._left -= 1
-        return isinstance(schema, dict) and self._left > 0
+        return (isinstance(schema, dict) or schema is True) and self._left > 0
 
     def _options(self, schema: Any, above: tuple[str, ...]) -> list[_Option]:
         """What a schema allows, as one schema each, without references."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, Turn
@@ -48,6 +48,7 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"^\W*(?:please )?(?:don't|do not|never)\b", re.IGNORECASE)
+_ALSO = re.compile(r"\W*(?:and|or|then|what about|how about)\b", re.IGNORECASE)
 _QUESTIONS = 8
 """How many questions in a row may serve one call."""
 
@@ -73,6 +74,7 @@ class _Ability:
         self.about = self.special.union(*map(senses, special))
         kinds = {kind_of(leaf) for _, leaf in leaves(self.parameters)}
         self.writes = "message" in kinds
+        self.answers = kinds == {"whole"}
         self.weights: dict[str, float] = {}
         for word in named:
             self._weigh(word, _HINT)
@@ -141,7 +143,7 @@ class Tools:
         force = self._prompt.must_call
         texts, asked = _thread(self._prompt.turns)
         steps: list[str | _Request] = [*self._resumed(texts, asked)]
-        steps = steps or list(self._steps(texts[-1]))
+        steps = steps or [*self._steps(texts[-1])] or [*self._repeated(texts[-1])]
         if force and not any(isinstance(step, _Request) for step in steps):
             steps.append(self._request(self._best(texts[-1]).ability, texts[-1]))
         said = [step for step in steps if isinstance(step, str)]
@@ -158,8 +160,10 @@ class Tools:
         yield from said + questions[:1]
         yield from calls if self._prompt.parallel else calls[:1]
 
-    def _request(self, ability: _Ability, text: str) -> _Request:
-        reading = Reading(text, ability.parameters, self._now, ability.about)
+    def _request(self, ability: _Ability, text: str, *, guess: bool = True) -> _Request:
+        reading = Reading(
+            text, ability.parameters, self._now, ability.about, guess=guess
+        )
         return _Request(ability, text, reading.values)
 
     def _best(self, text: str) -> _Match:
@@ -177,13 +181,16 @@ class Tools:
     def _steps(self, text: str) -> Iterator[str | _Request]:
         """What a text asks for, in its order: answers of skills, and calls."""
         last: _Request | None = None
+        spoke = False
         for clause in self._clauses(text):
             match = self._best(clause)
-            said = None if match.named else self._skill(clause)
+            request = self._request(match.ability, clause) if match.enough else None
+            complete = request and not _lacks(request)
+            said = None if match.named and complete else self._skill(clause)
             if said:
+                spoke = True
                 yield said
-            elif match.enough:
-                request = self._request(match.ability, clause)
+            elif request:
                 if last and last.ability is request.ability:
                     if not last.found.keys() & request.found.keys():
                         last = replace(last, found=request.found | last.found)
@@ -194,6 +201,22 @@ class Tools:
                 last = request
         if last:
             yield last
+        elif not spoke and is_question(text) and not self._skill(text):
+            # A tool that takes a question takes any that nobody else answers.
+            asked = (ability for ability in self._abilities if ability.answers)
+            yield from (self._request(ability, text) for ability in islice(asked, 1))
+
+    def _repeated(self, text: str) -> Iterator[_Request]:
+        """What "and in Rome?" asks of the tool that was called last."""
+        calls = [turn for turn in self._prompt.turns if isinstance(turn, ToolCall)]
+        if not calls or not _ALSO.match(text):
+            return
+        for ability in self._abilities:
+            if ability.tool.name == calls[-1].name:
+                request = self._request(ability, text, guess=False)
+                before = _arguments(ability, calls[-1])
+                if request.found:
+                    yield replace(request, found=before | request.found)
 
     def _clauses(self, text: str) -> list[str]:
         """Cut a text before whatever asks for something of its own."""
@@ -227,7 +250,7 @@ class Tools:
         best = self._best(text)
         known = best.named and best.ability is waiting.ability
         changed = (best.named or is_question(text)) and not known
-        missing = build(waiting.ability.parameters, waiting.found)[1]
+        missing = _lacks(waiting)
         if changed or not missing or self._skill(text):
             return None
         path, parameter = missing[0].path, missing[0].parameter
@@ -268,8 +291,26 @@ def _calls(
         yield build(request.ability.parameters, found, force=force)
 
 
+def _arguments(ability: _Ability, call: ToolCall) -> Values:
+    """What a call said, as far as it fits the tool."""
+    try:
+        values = json.loads(call.arguments)
+    except ValueError:
+        return {}
+    return {
+        path: [value]
+        for path, leaf in leaves(ability.parameters)
+        if isinstance(values, dict) and path[1:] == ()
+        if schemas.is_type(value := values.get(path[0]), leaf.type) and leaf.fits(value)
+    }
+
+
+def _lacks(request: _Request) -> list[Missing]:
+    return build(request.ability.parameters, request.found)[1]
+
+
 def _asks(request: _Request, said: str) -> bool:
-    missing = build(request.ability.parameters, request.found)[1]
+    missing = _lacks(request)
     return bool(missing) and missing[0].question in said
 
 
@@ -280,10 +321,10 @@ def _thread(
     talk = [t for t in turns if isinstance(t, Turn) and t.role != "system"]
     while talk and talk[-1].role != "user":
         talk.pop()
-    texts = [turn.text for turn in talk[-1:]] or [""]
+    texts = [" ".join(turn.text.split()) for turn in talk[-1:]] or [""]
     questions: list[str] = []
     for role, run in groupby(reversed(talk[:-1]), key=lambda turn: turn.role):
-        said = [turn.text for turn in run]
+        said = [" ".join(turn.text.split()) for turn in run]
         if role == "user":
             if len(texts) > len(questions):
                 break

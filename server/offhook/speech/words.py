@@ -34,7 +34,8 @@ _ALIKE = """
     support human person operator representative
     billing bill invoice payment
     refund money
-    calendar appointment meeting schedule
+    calendar event appointment meeting schedule
+    end hang quit
     stock share shares
     calculate compute math
     size people persons guests
