@@ -456,6 +456,8 @@ async def test_a_call_with_a_sideband(
             await side.until("output_audio_buffer.started")
             await side.connection.output_audio_buffer.clear()
             await side.until("conversation.item.truncated")
+            await asyncio.to_thread(beside, local_url, call_id)
+            await side.until("session.updated")
             await official.realtime.calls.hangup(call_id)
             await caller.closed()
         with pytest.raises(NotFoundError) as gone:
@@ -470,3 +472,17 @@ async def test_a_call_with_a_sideband(
     ]
     assert errors(caller.events) == []
     assert "56" in said(side.events)
+
+
+def beside(local_url: str, call_id: str) -> None:
+    with (
+        OpenAI(base_url=local_url, api_key="sk-any") as official,
+        official.realtime.connect(call_id=call_id) as connection,
+    ):
+        connection.session.update(
+            session={"type": "realtime", "instructions": "From the other side."}
+        )
+        events = receive(connection, "session.updated")
+    check(events, settled=False)
+    # A sideband is not greeted: the answer is the first that it gets.
+    assert [event["type"] for event in events] == ["session.updated"]
