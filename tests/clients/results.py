@@ -91,6 +91,14 @@ def tool(result: Result) -> None:
     assert call["output"] == "It is sunny."
 
 
+def twice(result: Result) -> None:
+    assert result["ran"] == ["Paris", "Rome"]
+    assert {status for status, _ in statuses(result)} == {"completed"}
+    first = of(result["events"], "response.done")[0]["response"]
+    assert [item["type"] for item in first["output"]] == ["function_call"] * 2
+    assert said(result["events"]).count("sunny") == 2
+
+
 def called(result: Result) -> None:
     assert result["ran"] == ["Paris"]
     assert not of(result["events"], "response.output_audio.delta")
@@ -203,6 +211,7 @@ JUDGES = {
     "written": written,
     "spoken": spoken,
     "tool": tool,
+    "twice": twice,
     "called": called,
     "hushed": hushed,
     "telephoned": telephoned,

@@ -35,7 +35,8 @@ class Caller {
 
   /** Waits for the next event of a type, or the n-th from here. */
   async until(type, count = 1) {
-    for (let left = count; left > 0; left -= 1) await this.#one(type);
+    for (let left = count; left > 1; left -= 1) await this.#one(type);
+    return this.#one(type);
   }
 
   /** Waits for an event that may have come before. */
@@ -55,10 +56,11 @@ class Caller {
   #advance() {
     while (this.#waiting.length > 0 && this.#passed < this.events.length) {
       const [{ type, resolve, timer }] = this.#waiting;
-      if (this.events[this.#passed++].type !== type) continue;
+      const event = this.events[this.#passed++];
+      if (event.type !== type) continue;
       clearTimeout(timer);
       this.#waiting.shift();
-      resolve();
+      resolve(event);
     }
   }
 
@@ -88,6 +90,17 @@ const SCENARIOS = {
   async tool(caller, { weather }) {
     caller.say(weather);
     await caller.until("rate_limits.updated", 2);
+  },
+  // Two calls in one response. The SDK asks for an answer as soon as it may, and once
+  // more if only then the other output is there.
+  async twice(caller) {
+    caller.session.sendMessage("What's the weather in Paris and in Rome?");
+    for (let outputs = 0; outputs < 2; ) {
+      const { item } = await caller.until("conversation.item.done");
+      if (item.type === "function_call_output") outputs += 1;
+    }
+    await caller.until("response.created");
+    await caller.until("rate_limits.updated");
   },
   // In both directions as over a telephone.
   async telephoned(caller, { telephone }) {

@@ -183,6 +183,16 @@ async def test_a_tool_in_a_spoken_turn(
     assert "sunny" in answer
 
 
+async def test_two_tools_in_one_response(local_url: str) -> None:
+    ASKED.clear()
+    async with running(local_url) as run:
+        await run.session.send_message("What's the weather in Paris and in Rome?")
+        await run.answers(2)
+    check(run.events)
+    assert sorted(ASKED) == ["Paris", "Rome"]
+    assert said(run.events).count("sunny") == 2
+
+
 @pytest.mark.parametrize("approve", [True, False])
 async def test_a_tool_that_needs_approval(local_url: str, approve: bool) -> None:
     ASKED.clear()

@@ -336,6 +336,54 @@ async def test_a_session_that_only_writes_down(local_url: str, speak: Speak) -> 
     assert course(talk.events)[2:] == CALLER_TURN * 2
 
 
+async def test_a_picture_is_taken(local_url: str) -> None:
+    async with talking(local_url) as talk:
+        pixel = (
+            "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlE"
+            "QVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+        )
+        picture: Any = {"type": "input_image", "image_url": pixel, "detail": "low"}
+        await talk.connection.conversation.item.create(
+            item={"type": "message", "role": "user", "content": [picture]}
+        )
+        await talk.until("conversation.item.done")
+        await talk.write("What is 6 times 7?")
+        await talk.connection.response.create()
+        await talk.until("rate_limits.updated")
+    check(talk.events)
+    assert "42" in said(talk.events)
+
+
+async def test_an_answer_that_may_not_be_long(local_url: str) -> None:
+    async with talking(local_url) as talk:
+        await talk.write(f"Repeat after me: {LONG}")
+        await talk.connection.response.create(response={"max_output_tokens": 20})
+        await talk.until("rate_limits.updated")
+    check(talk.events)
+    [done] = of(talk.events, "response.done")
+    assert done["response"]["status"] == "incomplete"
+    reason = {"type": "incomplete", "reason": "max_output_tokens"}
+    assert done["response"]["status_details"] == reason
+
+
+async def test_a_caller_who_says_nothing_is_asked(local_url: str, speak: Speak) -> None:
+    async with talking(local_url) as talk:
+        await talk.listen(idle_timeout_ms=5000)
+        await talk.say(await speak("Hello there.") + SILENCE)
+        await talk.until("rate_limits.updated")
+        # Counted from when the answer would have been heard to its end.
+        await talk.say(SILENCE * 2)
+        await talk.until("input_audio_buffer.timeout_triggered")
+        await talk.until("rate_limits.updated")
+    check(talk.events)
+    kinds = course(talk.events)
+    assert kinds[kinds.index("input_audio_buffer.timeout_triggered") :] == [
+        "input_audio_buffer.timeout_triggered",
+        *CALLER_TURN[2:],
+        *SPOKEN_TURN,
+    ]
+
+
 async def test_a_response_beside_the_conversation(local_url: str) -> None:
     async with talking(local_url) as talk:
         await talk.write("Please count to twenty.")
