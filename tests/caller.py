@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from offhook.audio import resample
+from tests.official_order import disorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -156,5 +157,6 @@ async def calling(
         await caller.peer.setRemoteDescription(answer)
         await caller.until("session.created")
         yield caller
+        assert disorder(caller.events) == []
     finally:
         await caller.close()

@@ -47,28 +47,26 @@ def misread(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return [event for event in found if event["type"] not in UNKNOWN_IN_JAVASCRIPT]
 
 
-async def run_script(script: Path, *arguments: str, given: object = None) -> Any:
-    """Run a script to its end, with JSON in and JSON out.
+async def run(*command: str, given: str = "", **environment: str) -> str:
+    """Run a program to its end, and return what it says.
 
     Args:
-        script: What to run.
-        arguments: For its command line.
+        command: The program and its arguments.
         given: What it reads.
+        environment: What it finds beside our own environment.
     """
     process = await asyncio.create_subprocess_exec(
-        node(),
-        str(script),
-        *arguments,
+        *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, **environment},
     )
     try:
-        out, err = await process.communicate(json.dumps(given).encode())
+        out, err = await process.communicate(given.encode())
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
     assert process.returncode == 0, err.decode()
-    return json.loads(out)
+    return out.decode()

@@ -63,11 +63,9 @@ def _shape(value: Any) -> object:
     if isinstance(value, dict):
         return tuple(
             (key, inner if key in _TAGS and isinstance(inner, str) else _shape(inner))
-            for key, inner in sorted(value.items())
+            for key, inner in value.items()
         )
-    if isinstance(value, list):
-        return frozenset(map(_shape, value))
-    return type(value)
+    return frozenset(map(_shape, value)) if isinstance(value, list) else type(value)
 
 
 def _brief(value: Any) -> Any:

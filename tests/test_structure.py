@@ -60,6 +60,13 @@ def test_tests_mirror_modules() -> None:
     assert tests - {mirror(module) for module in inner} == own
 
 
+def test_other_folders_of_tests_are_about_no_one_package() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    tests = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    # How fast it is; in a browser; with the official clients; what is not Python.
+    assert tests - packages == {"benchmarks", "browser", "clients", "static"}
+
+
 def mirror(module: str) -> Path:
     path = Path(module)
     name = path.stem.strip("_")

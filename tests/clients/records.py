@@ -6,6 +6,7 @@ import base64
 import itertools
 from typing import TYPE_CHECKING, Any
 
+from offhook.audio import resample, ulaw_encode
 from tests.official import problems
 from tests.official_order import disorder
 
@@ -16,9 +17,16 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-SILENCE = bytes(2 * 24000)
+# Long enough for the most patient ear: a microphone never stops.
+SILENCE = bytes(5 * 48000)
 # Takes long enough to say that there is time to stop it.
 LONG = "The train leaves at noon. " * 20
+
+_SENTENCES = {
+    "sum": "What is seven times eight?",
+    "weather": "What's the weather in Paris?",
+    "billing": "Please transfer me to billing.",
+}
 
 # Recorded traffic of OpenAI, runs of one type folded into one.
 TEXT_TURN = [
@@ -70,6 +78,16 @@ _AUDIO_DELTAS = {
     "response.output_audio_transcript.delta",
 }
 _WORDS = "conversation.item.input_audio_transcription."
+
+
+async def scripted(speak: Speak) -> dict[str, Any]:
+    """Return what callers in JavaScript say: as base64, and what they write."""
+    voice = {name: await speak(text) + SILENCE for name, text in _SENTENCES.items()}
+    voice["telephone"] = ulaw_encode(resample(voice["sum"], 24000, 8000))
+    return {
+        "voice": {name: base64.b64encode(it).decode() for name, it in voice.items()},
+        "long": f"Repeat after me: {LONG}",
+    }
 
 
 def check(events: list[Event], *, settled: bool = True) -> None:

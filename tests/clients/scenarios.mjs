@@ -13,6 +13,8 @@ const REPORTED = [
   "audio_interrupted",
   "guardrail_tripped",
   "tool_approval_requested",
+  "mcp_tools_changed",
+  "mcp_tool_call_completed",
 ];
 
 export const pcmOf = (base64) =>
@@ -36,13 +38,18 @@ class Caller {
     for (let left = count; left > 0; left -= 1) await this.#one(type);
   }
 
+  /** Waits for an event that may have come before. */
+  async had(type) {
+    if (!this.events.some((event) => event.type === type)) await this.#one(type);
+  }
+
   #one(type) {
-    const { promise, resolve, reject } = Promise.withResolvers();
-    const late = () => reject(new Error(`no ${type} after ${this.events.map((e) => e.type)}`));
-    const timer = setTimeout(late, PATIENCE_MS);
-    this.#waiting.push({ type, resolve, timer });
-    this.#advance();
-    return promise;
+    return new Promise((resolve, reject) => {
+      const late = () => reject(new Error(`no ${type} after ${this.events.map((e) => e.type)}`));
+      const timer = setTimeout(late, PATIENCE_MS);
+      this.#waiting.push({ type, resolve, timer });
+      this.#advance();
+    });
   }
 
   #advance() {
@@ -75,13 +82,30 @@ const SCENARIOS = {
   async spoken(caller, { sum }) {
     caller.say(sum);
     await caller.until("rate_limits.updated");
+    // The SDK asks for the item as soon as its words are there.
+    await caller.had("conversation.item.retrieved");
   },
   async tool(caller, { weather }) {
     caller.say(weather);
     await caller.until("rate_limits.updated", 2);
   },
-  // A browser's microphone speaks by itself.
+  // In both directions as over a telephone.
+  async telephoned(caller, { telephone }) {
+    caller.say(telephone);
+    await caller.until("rate_limits.updated");
+  },
+  // A browser's microphone speaks by itself, and hears what is sent beside the events.
   async called(caller) {
+    await caller.until("output_audio_buffer.stopped");
+  },
+  async hushed(caller) {
+    caller.session.sendMessage("Please count to twenty.");
+    await caller.until("output_audio_buffer.started");
+    caller.session.interrupt();
+    await caller.until("output_audio_buffer.cleared");
+    await caller.until("conversation.item.truncated");
+    await caller.until("conversation.item.retrieved");
+    caller.session.sendMessage("What is 6 times 7?");
     await caller.until("output_audio_buffer.stopped");
   },
   async pushed(caller, { sum }) {
@@ -124,6 +148,16 @@ const SCENARIOS = {
     await caller.session.approve((await asked).approvalItem);
     await caller.until("rate_limits.updated");
   },
+  // A tool of somebody else's server, which asks for approval itself.
+  async hosted(caller) {
+    await caller.had("mcp_list_tools.completed");
+    caller.session.on("tool_approval_requested", (_context, _agent, { approvalItem }) => {
+      caller.session.approve(approvalItem);
+    });
+    caller.session.sendMessage("What is the capital of France?");
+    await caller.until("response.mcp_call.completed");
+    await caller.until("rate_limits.updated");
+  },
   async rejected(caller, { weather }) {
     caller.session.on("tool_approval_requested", (_context, _agent, { approvalItem }) => {
       caller.session.reject(approvalItem, { message: "You may not know." });
@@ -155,11 +189,21 @@ const guardrail = {
   }),
 };
 
+const CONFIGS = {
+  pushed: { audio: { input: { turnDetection: null } } },
+  telephoned: {
+    audio: {
+      input: { format: { type: "audio/pcmu" }, turnDetection: { type: "server_vad" } },
+      output: { format: { type: "audio/pcmu" } },
+    },
+  },
+};
+
 /**
  * @param {string} scenario
- * @param {{sdk: object, transport: object, apiKey: string, voice: object, instructions?: string}} given
+ * @param {{sdk: object, transport: object, apiKey: string, voice: object, tools?: object[]}} given
  */
-export async function play(scenario, { sdk, transport, apiKey, voice }) {
+export async function play(scenario, { sdk, transport, apiKey, voice, tools = [] }) {
   const ran = [];
   const weather = sdk.tool({
     name: "get_weather",
@@ -185,11 +229,10 @@ export async function play(scenario, { sdk, transport, apiKey, voice }) {
   const agent =
     scenario === "handedOver"
       ? new sdk.RealtimeAgent({ name: "Greeter", instructions: "Hand over.", handoffs: [billing] })
-      : new sdk.RealtimeAgent({ name: "Greeter", instructions: "Be brief.", tools: [weather] });
-  const audio = { input: { turnDetection: null } };
+      : new sdk.RealtimeAgent({ name: "Greeter", instructions: "Be brief.", tools: [weather, ...tools] });
   const session = new sdk.RealtimeSession(agent, {
     transport,
-    config: scenario === "pushed" ? { audio } : {},
+    config: CONFIGS[scenario] ?? {},
     outputGuardrails: scenario === "guarded" ? [guardrail] : [],
     tracingDisabled: scenario === "written",
   });
@@ -198,9 +241,11 @@ export async function play(scenario, { sdk, transport, apiKey, voice }) {
   const reports = [];
   session.on("error", (error) => errors.push(JSON.stringify(error)));
   for (const name of REPORTED) session.on(name, () => reports.push(name));
-  await session.connect({ apiKey });
   let failure = null;
+  await session.connect({ apiKey });
   try {
+    // What the agent is, and then how the session is to be traced.
+    await caller.until("session.updated", 2);
     await SCENARIOS[scenario](caller, voice);
   } catch (error) {
     failure = String(error);

@@ -42,11 +42,13 @@ pytestmark = pytest.mark.anyio
 ASKED: list[str] = []
 
 
-@function_tool
-def get_weather(city: str) -> str:
+def ask_weather(city: str) -> str:
     """Tell the weather in a city."""
     ASKED.append(city)
     return "It is sunny."
+
+
+get_weather = function_tool(ask_weather, name_override="get_weather")
 
 
 class Run:
@@ -76,16 +78,14 @@ class Run:
         """Receive up to the next report of a type."""
         return await self._until(lambda report: report.type == kind)
 
-    async def until_event(self, kind: str, count: int = 1) -> None:
-        """Receive up to the next events of a type."""
-        for _ in range(count):
-            await self._until(
-                lambda report: (
-                    report.type == "raw_model_event"
-                    and report.data.type == "raw_server_event"
-                    and report.data.data["type"] == kind
-                )
-            )
+    async def until_event(self, kind: str, count: int) -> None:
+        """Receive until there have been so many events of a type, from the start."""
+        while len(of(self.events, kind)) < count:
+            await self._until(lambda report: report.type == "raw_model_event")
+
+    async def answers(self, count: int) -> None:
+        """Receive until so many responses have ended, from the start."""
+        await self.until_event("rate_limits.updated", count)
 
     async def _until(self, wanted: Callable[[Any], bool]) -> Any:
         async with asyncio.timeout(20):
@@ -139,14 +139,14 @@ async def running(
         model["url"] = f"{url}?model=gpt-realtime-2.1"
     async with await runner.run(model_config=model) as session:
         run = Run(session)
-        await run.until_event("session.updated")
+        await run.until_event("session.updated", 1)
         yield run
 
 
 async def test_a_written_turn(local_url: str) -> None:
     async with running(local_url) as run:
         await run.session.send_message("What is 6 times 7?")
-        await run.until_event("rate_limits.updated")
+        await run.answers(1)
     check(run.events)
     assert course(run.events)[-len(SPOKEN_TURN) :] == SPOKEN_TURN
     [(asker, question), (answerer, answer)] = run.history()
@@ -162,7 +162,7 @@ async def test_a_tool_in_a_spoken_turn(
     ASKED.clear()
     async with running(local_url) as run:
         await run.say(await speak("What's the weather in Paris?") + SILENCE)
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
     assert ASKED == ["Paris"]
     check(run.events)
     # The SDK sends the output as soon as it can, and asks for the answer when it may.
@@ -183,19 +183,37 @@ async def test_a_tool_in_a_spoken_turn(
     assert "sunny" in answer
 
 
+@pytest.mark.parametrize("approve", [True, False])
+async def test_a_tool_that_needs_approval(local_url: str, approve: bool) -> None:
+    ASKED.clear()
+    careful = function_tool(ask_weather, name_override="get_weather")
+    careful.needs_approval = True
+    agent: RealtimeAgent[Any] = RealtimeAgent(name="Careful", tools=[careful])
+    async with running(local_url, agent) as run:
+        await run.session.send_message("What's the weather in Paris?")
+        asked = await run.until("tool_approval_required")
+        if approve:
+            await run.session.approve_tool_call(asked.call_id)
+        else:
+            no = "You may not know."
+            await run.session.reject_tool_call(asked.call_id, rejection_message=no)
+        await run.answers(2)
+    check(run.events)
+    assert ASKED == (["Paris"] if approve else [])
+    assert ("sunny" if approve else "may not know") in said(run.events)
+
+
 async def test_push_to_talk(local_url: str, speak: Speak) -> None:
     settings = {"turn_detection": None}
     async with running(local_url, settings=settings) as run:
         create = RealtimeModelSendRawMessage(message={"type": "response.create"})
-        for question, answer in (
-            ("What is seven times eight?", "56"),
-            ("What is ten plus two?", "12"),
-        ):
+        questions = {"What is seven times eight?": "56", "What is ten plus two?": "12"}
+        for turn, (question, answer) in enumerate(questions.items(), 1):
             await run.say(await speak(question))
             await run.session.send_audio(b"", commit=True)
-            await run.until_event("conversation.item.done")
+            await run.until_event("conversation.item.done", 2 * turn - 1)
             await run.session.model.send_event(create)
-            await run.until_event("rate_limits.updated")
+            await run.answers(turn)
             assert answer in said(run.events)
     check(run.events)
     assert not of(run.events, "input_audio_buffer.speech_started")
@@ -209,12 +227,11 @@ async def test_speech_interrupts_what_is_played(local_url: str, speak: Speak) ->
         await run.until("audio")
         await run.say(second)
         await run.until("audio_interrupted")
-        await run.until_event("conversation.item.truncated")
-        await run.until_event("conversation.item.retrieved")
-        while "12" not in said(run.events):
-            await run.next()
-        await run.until_event("rate_limits.updated")
+        await run.until_event("conversation.item.truncated", 1)
+        await run.until_event("conversation.item.retrieved", 1)
+        await run.answers(2)
     check(run.events)
+    assert "12" in said(run.events)
     first = of(run.events, "response.done")[0]["response"]
     assert first["status"] == "cancelled"
     assert first["status_details"]["reason"] == "turn_detected"
@@ -234,12 +251,11 @@ async def test_the_program_interrupts_what_is_played(local_url: str) -> None:
         await run.until("audio")
         await run.session.interrupt()
         await run.until("audio_interrupted")
-        await run.until_event("conversation.item.truncated")
+        await run.until_event("conversation.item.truncated", 1)
         await run.session.send_message("What is ten plus two?")
-        while "12" not in said(run.events):
-            await run.next()
-        await run.until_event("rate_limits.updated")
+        await run.answers(2)
     check(run.events)
+    assert "12" in said(run.events)
     first = of(run.events, "response.done")[0]["response"]
     assert first["status"] == "cancelled"
     assert first["status_details"]["reason"] == "client_cancelled"
@@ -258,10 +274,10 @@ async def test_a_handoff_to_another_agent(local_url: str, speak: Speak) -> None:
         handoff = await run.until("handoff")
         assert handoff.from_agent.name == "Greeter"
         assert handoff.to_agent.name == "Billing"
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
         # Now the other agent's tools are there.
         await run.session.send_message("What's the weather in Paris?")
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(4)
     check(run.events)
     assert ASKED == ["Paris"]
     assert "sunny" in said(run.events)
@@ -273,13 +289,12 @@ async def test_a_guardrail_stops_an_answer(local_url: str) -> None:
     async def no_trains(_: Any, __: Any, output: str) -> GuardrailFunctionOutput:
         return GuardrailFunctionOutput(None, tripwire_triggered="train" in output)
 
-    guardrail = OutputGuardrail(no_trains, name="No trains")
+    guardrail = OutputGuardrail(no_trains, name="No timetables")
     async with running(local_url, output_guardrails=[guardrail]) as run:
         await run.session.send_message(f"Repeat after me: {LONG}")
         tripped = await run.until("guardrail_tripped")
         assert "train" in tripped.message
-        await run.until_event("response.done")
-        await run.until_event("rate_limits.updated", 2)
+        await run.answers(2)
     check(run.events)
     first, second = (e["response"]["status"] for e in of(run.events, "response.done"))
     assert (first, second) == ("cancelled", "completed")
@@ -300,7 +315,7 @@ async def test_agents_beside_a_call(
         running(local_url, call_id=caller.call_id) as run,
     ):
         caller.microphone.say(await speak("What's the weather in Paris?"))
-        await run.until_event("output_audio_buffer.stopped")
+        await run.until_event("output_audio_buffer.stopped", 1)
         pcm = resample(bytes(caller.heard), 48000, 24000)
         assert "sunny" in plain(await engines.recognise(pcm))
     assert ASKED == ["Paris"]

@@ -30,6 +30,7 @@ from tests.clients.records import (
     said,
     speech,
 )
+from tests.mcp_server import Tools, mcp_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -50,6 +51,8 @@ VAD: dict[str, Any] = {
     "create_response": True,
     "interrupt_response": True,
 }
+# A session that does not answer has nothing more to say about it.
+VAD_ALONE: dict[str, Any] = {"type": "server_vad"}
 
 
 class Talk:
@@ -294,6 +297,45 @@ async def test_a_tool_is_called_and_its_output_is_spoken(
     assert "sunny" in plain(await engines.recognise(speech(answer)))
 
 
+async def test_a_tool_of_another_server(local_url: str) -> None:
+    async with mcp_server(Tools()) as url, talking(local_url) as talk:
+        facts: dict[str, Any] = {"type": "mcp", "server_label": "facts"}
+        facts |= {"server_url": url, "require_approval": "never"}
+        await talk.configure(tools=[facts], output_modalities=["text"])
+        await talk.until("mcp_list_tools.completed")
+        await talk.write("What is the capital of France?")
+        await talk.connection.response.create()
+        await talk.until("response.mcp_call.completed")
+        await talk.until("response.output_item.done")
+        await talk.connection.response.create()
+        await talk.until("rate_limits.updated")
+    check(talk.events)
+    [text] = of(talk.events, "response.output_text.done")
+    assert "Paris" in text["text"]
+
+
+async def test_a_session_that_only_writes_down(local_url: str, speak: Speak) -> None:
+    async with (
+        client(local_url) as official,
+        official.realtime.connect(extra_query={"intent": "transcription"}) as socket,
+    ):
+        talk = Talk(socket)
+        created = await talk.until("session.created")
+        assert created["session"]["type"] == "transcription"
+        heard = {"transcription": {"model": "x"}, "turn_detection": VAD_ALONE}
+        update: Any = {"type": "transcription", "audio": {"input": heard}}
+        await socket.session.update(session=update)
+        await talk.until("session.updated")
+        for text in ("The train leaves at noon.", "What is seven times eight?"):
+            await talk.say(await speak(text) + SILENCE)
+            done = await talk.until(
+                "conversation.item.input_audio_transcription.completed"
+            )
+            assert text.split()[-2] in done["transcript"]
+    check(talk.events)
+    assert course(talk.events)[2:] == CALLER_TURN * 2
+
+
 async def test_a_response_beside_the_conversation(local_url: str) -> None:
     async with talking(local_url) as talk:
         await talk.write("Please count to twenty.")
@@ -414,6 +456,8 @@ async def test_a_call_with_a_sideband(
             await side.until("output_audio_buffer.started")
             await side.connection.output_audio_buffer.clear()
             await side.until("conversation.item.truncated")
+            await asyncio.to_thread(beside, local_url, call_id)
+            await side.until("session.updated")
             await official.realtime.calls.hangup(call_id)
             await caller.closed()
         with pytest.raises(NotFoundError) as gone:
@@ -428,3 +472,17 @@ async def test_a_call_with_a_sideband(
     ]
     assert errors(caller.events) == []
     assert "56" in said(side.events)
+
+
+def beside(local_url: str, call_id: str) -> None:
+    with (
+        OpenAI(base_url=local_url, api_key="sk-any") as official,
+        official.realtime.connect(call_id=call_id) as connection,
+    ):
+        connection.session.update(
+            session={"type": "realtime", "instructions": "From the other side."}
+        )
+        events = receive(connection, "session.updated")
+    check(events, settled=False)
+    # A sideband is not greeted: the answer is the first that it gets.
+    assert [event["type"] for event in events] == ["session.updated"]

@@ -19,6 +19,7 @@ from offhook.protocol.effects import (
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.session_config import effective
 from tests.official import problems
+from tests.official_order import Order
 
 Event = dict[str, Any]
 SPEECH_MS = 640
@@ -36,6 +37,7 @@ class Driver:
             make_id=lambda prefix: f"{prefix}_{next(numbers)}",
         )
         self.sent: list[Event] = []
+        self.order = Order(whole=True)
         self.turns: list[Recognise] = []
         self.answers: list[Generate] = []
         self.abandoned: list[str] = []
@@ -50,6 +52,8 @@ class Driver:
             match effect:
                 case Send(event) | Reply(event):
                     assert problems(event) == [], event
+                    self.order.take(event)
+                    assert self.order.complaints == [], event
                     new.append(event)
                 case Recognise():
                     self.turns.append(effect)
