@@ -602,7 +602,7 @@ def test_speech_that_is_put_into_the_conversation_is_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "lasted"), [(3600, "60 minutes"), (1.5, "1.5 seconds")]
+    ("seconds", "lasted"), [(3600.7, "60 minutes"), (1.8, "2 seconds")]
 )
 def test_a_session_that_lasted_too_long(seconds: float, lasted: str) -> None:
     driver = Driver()

@@ -12,6 +12,7 @@ from offhook.protocol.effects import Listen, Outbox, Recognise, Send
 from offhook.protocol.hearing import Hearing
 from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective
+from offhook.protocol.turns import SpeechStopped
 from tests.protocol.driver import SECOND, Event, kinds
 
 AUDIO_INPUT = effective("sess_1", expires_at=0, model=None)["audio"]["input"]
@@ -123,6 +124,20 @@ def test_the_eager_wait_less_and_all_wait_for_the_rest_of_a_sentence(
     ear.hearing.heard(asked.item_id, asked.attempt, "One", complete=complete)
     assert ear.silence(pause_ms - 224 - 32) == []
     assert kinds(ear.silence(64))[0] == "input_audio_buffer.speech_stopped"
+
+
+def test_who_sends_no_more_is_answered_when_the_words_are_there() -> None:
+    ear = Ear(turn_detection={"type": "semantic_vad", "eagerness": "auto"})
+    ear.voice(320)
+    assert ear.silence(1920) == []
+    [asked] = ear.tries
+    turn = ear.hearing.heard(asked.item_id, asked.attempt, "One", complete=True)
+    assert turn == SpeechStopped(320 + 1920)
+    assert kinds(ear.drain())[:2] == [
+        "input_audio_buffer.speech_stopped",
+        "input_audio_buffer.committed",
+    ]
+    assert turns(ear.conversation) == (Turn("user", "One"),)
 
 
 def test_of_a_long_turn_only_the_end_is_judged() -> None:

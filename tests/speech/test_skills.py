@@ -8,7 +8,7 @@ import pytest
 
 from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
 from offhook.speech.skills import Skills
-from tests.speech.toolbox import ORDER, STATUS, WEATHER, handoff
+from tests.speech.tools.toolbox import ORDER, STATUS, WEATHER, handoff
 
 NOW = datetime(2026, 11, 22, 22, 8)
 DATE = "Today is Sunday, November 22, 2026."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest, McpError, OffhookError
@@ -60,12 +61,14 @@ class Connection:
         self._backlog = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._began = 0.0
         self._mcp = McpClients()
         self._work = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Connection:
+        self._began = time.monotonic()
         await self._mcp.__aenter__()
         await self._work.__aenter__()
         self._start(self._listen())
@@ -107,7 +110,7 @@ class Connection:
 
     def expire(self) -> str:
         """Tell the client that the session has lasted too long; return the reason."""
-        reason = self._endpoint.expire()
+        reason = self._endpoint.expire(time.monotonic() - self._began)
         self._flush()
         return reason
 

@@ -22,7 +22,7 @@ from offhook.protocol.items import Item, audio_of, parsed
 from offhook.protocol.mcp_tools import Failure, McpTools
 from offhook.protocol.playout import Playout
 from offhook.protocol.session_config import Session, merged, shown
-from offhook.protocol.turns import SpeechStarted, SpeechStopped
+from offhook.protocol.turns import SpeechStarted, SpeechStopped, Turn
 from offhook.protocol.wire_audio import WireAudio
 
 if TYPE_CHECKING:
@@ -109,23 +109,16 @@ class Endpoint:
     def notice(self, activity: Iterable[tuple[int, float]]) -> None:
         """Take (end of frame in ms, probability of speech) of the caller's audio."""
         for at_ms, probability in activity:
-            turn = self._hearing.notice(at_ms, probability)
-            # A transcription session has neither: it answers nothing.
-            detection = self.session["audio"]["input"]["turn_detection"] or {}
-            if isinstance(turn, SpeechStarted) and detection.get("interrupt_response"):
-                self._answering.interrupt()
-            stopped = isinstance(turn, SpeechStopped)
-            stopped |= self._hearing.idle(at_ms, quiet=self._answering.quiet(at_ms))
-            wanted = stopped and detection.get("create_response")
-            if wanted and self._answering.active is None:
-                self._answering.create(self.session, {})
+            self._react(self._hearing.notice(at_ms, probability))
+            if self._hearing.idle(at_ms, quiet=self._answering.quiet(at_ms)):
+                self._react(SpeechStopped(at_ms))
         self._proceed()
 
     def heard(
         self, item_id: str, attempt: int, text: str, complete: bool = True
     ) -> None:
         """Take the words of a turn, and whether the caller sounds done."""
-        self._hearing.heard(item_id, attempt, text, complete=complete)
+        self._react(self._hearing.heard(item_id, attempt, text, complete=complete))
         self._proceed()
 
     def unheard(self, item_id: str, attempt: int, message: str) -> None:
@@ -163,14 +156,17 @@ class Endpoint:
         """Take note that a tool of an MCP server failed."""
         self._mcp.failed(item_id, error)
 
-    def expire(self, seconds: float = 3600) -> str:
+    def expire(self, seconds: float) -> str:
         """Tell that the session has lasted too long; the shell then closes it.
+
+        Args:
+            seconds: How long it has lasted.
 
         Returns:
             The reason to close with.
         """
-        minutes, rest = divmod(seconds, 60)
-        lasted = f"{seconds:g} seconds" if rest else f"{minutes:g} minutes"
+        minutes = round(seconds / 60)
+        lasted = f"{minutes} minutes" if minutes else f"{round(seconds)} seconds"
         reason = f"Your session hit the maximum duration of {lasted}."
         error = InvalidRequest(reason, code="session_expired").body()["error"]
         self._outbox.emit({"type": "error", "error": {**error, "event_id": None}})
@@ -195,6 +191,16 @@ class Endpoint:
     def _handlers_for(self, event: Event) -> Callable[[Any], None]:
         # An unknown type is refused by `checked`, with the list of known ones.
         return self._handlers.get(event["type"], lambda _: None)
+
+    def _react(self, turn: Turn | None) -> None:
+        # A transcription session has neither setting: it answers nothing.
+        detection = self.session["audio"]["input"]["turn_detection"] or {}
+        if isinstance(turn, SpeechStarted) and detection.get("interrupt_response"):
+            self._answering.interrupt()
+        elif isinstance(turn, SpeechStopped) and detection.get("create_response"):
+            # The caller may have spoken into an answer that nothing interrupts.
+            if self._answering.active is None:
+                self._answering.create(self.session, {})
 
     def _proceed(self) -> None:
         if not self._hearing.pending:

@@ -9,7 +9,7 @@ from offhook.errors import InvalidRequest
 from offhook.protocol.effects import Listen, Outbox, Recognise
 from offhook.protocol.input_audio import InputAudio
 from offhook.protocol.items import spoken_by_caller
-from offhook.protocol.turns import SpeechStarted, Turn, TurnDetector
+from offhook.protocol.turns import SpeechStarted, SpeechStopped, Turn, TurnDetector
 
 if TYPE_CHECKING:
     from offhook.protocol.conversation import Conversation
@@ -107,8 +107,7 @@ class Hearing:
             return
         if self._turn:
             # What was said so far is not lost with the detection.
-            self._announce("speech_stopped", audio_end_ms=self._noticed_ms)
-            self._commit(self._noticed_ms)
+            self._stop(self._noticed_ms)
         self._begin_anew()
 
     def append(self, pcm: bytes) -> None:
@@ -123,17 +122,14 @@ class Hearing:
             return None
         if at_ms <= self._settled_ms:
             return None
-        turn = self._detector.hear(at_ms, probability)
-        if turn is None and self._sounds_complete():
-            turn = self._detector.stop()
+        turn = self._detector.hear(at_ms, probability) or self._completed()
         padding = self._detection.get("prefix_padding_ms", 300)
         if isinstance(turn, SpeechStarted):
             start_ms = max(0, turn.at_ms - padding)
             self._turn = _Turn(self._outbox.make_id("item"), start_ms)
             self._announce("speech_started", audio_start_ms=start_ms)
         elif turn is not None:
-            self._announce("speech_stopped", audio_end_ms=turn.at_ms)
-            self._commit(turn.at_ms)
+            self._stop(turn.at_ms)
         elif self._turn is None:
             onset_ms = at_ms - padding - _SPARE_MS
             quiet_ms = onset_ms if self._quiet_ms is None else self._quiet_ms
@@ -199,12 +195,19 @@ class Hearing:
 
     def heard(
         self, item_id: str, attempt: int, text: str, *, complete: bool = True
-    ) -> None:
-        """Take the words of a turn, or of what may become one."""
+    ) -> Turn | None:
+        """Take the words of a turn, or of what may become one: they may end it."""
         if guess := self._guess_of(item_id, attempt):
             guess.words = text
             guess.complete = complete
-            return
+            # The caller may have sent no more; then there is no next frame to wait for.
+            if turn := self._completed():
+                self._stop(turn.at_ms)
+            return turn
+        self._heard(item_id, attempt, text)
+        return None
+
+    def _heard(self, item_id: str, attempt: int, text: str) -> None:
         pending = self.pending.get(item_id)
         if pending is None or pending.attempt != attempt:
             return
@@ -278,12 +281,18 @@ class Hearing:
         detection = self._detection
         return detection is not None and detection["type"] == "semantic_vad"
 
-    def _sounds_complete(self) -> bool:
+    def _completed(self) -> SpeechStopped | None:
         detection, detector, turn = self._detection, self._detector, self._turn
         if not (detection and detector and turn and turn.guess and self._semantic):
-            return False
+            return None
         patience_ms = _PATIENCE_MS[detection["eagerness"]]
-        return turn.guess.complete and detector.pause_ms >= patience_ms
+        if turn.guess.complete and detector.pause_ms >= patience_ms:
+            return detector.stop()
+        return None
+
+    def _stop(self, at_ms: int) -> None:
+        self._announce("speech_stopped", audio_end_ms=at_ms)
+        self._commit(at_ms)
 
     def _settle(self) -> None:
         self._settled_ms = self._audio.end_ms
@@ -318,7 +327,7 @@ class Hearing:
         if guess is None:
             self._outbox.request(Recognise(item_id, attempt, pcm))
         elif guess.words is not None:
-            self.heard(item_id, attempt, guess.words)
+            self._heard(item_id, attempt, guess.words)
 
     def _announce(self, moment: str, **at: int) -> None:
         assert self._turn is not None

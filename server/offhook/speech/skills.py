@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from offhook.protocol.prompt import ToolCall, Turn
 from offhook.speech.numerals import digits
-from offhook.speech.outputs import Returned, returned
 from offhook.speech.sentences import split
 from offhook.speech.sums import solve
-from offhook.speech.tools import Tools
+from offhook.speech.tools.choice import Tools
+from offhook.speech.tools.outputs import Returned, returned
 from offhook.speech.units import convert
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from offhook.speech.reading import Reading, answer
-from offhook.speech.schemas import read
+from offhook.speech.tools.reading import Reading, answer
+from offhook.speech.tools.schemas import read
 
 NOW = datetime(2026, 11, 22, 22, 8)
 STRING = {"type": "string"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from offhook.speech.dates import DAYS, MONTHS, Found
-from offhook.speech.words import STOP, stem, words
+from offhook.speech.tools.dates import DAYS, MONTHS, Found
+from offhook.speech.tools.words import STOP, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

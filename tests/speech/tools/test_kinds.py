@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.speech.kinds import as_number, kind_of, leading, unit_of
-from offhook.speech.schemas import Parameter
+from offhook.speech.tools.kinds import as_number, kind_of, leading, unit_of
+from offhook.speech.tools.schemas import Parameter
 
 
 @pytest.mark.parametrize(

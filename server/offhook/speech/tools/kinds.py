@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from offhook.speech.dates import SECONDS
-from offhook.speech.words import parts, words
+from offhook.speech.tools.dates import SECONDS
+from offhook.speech.tools.words import parts, words
 
 if TYPE_CHECKING:
-    from offhook.speech.schemas import Parameter
+    from offhook.speech.tools.schemas import Parameter
 
 _KINDS = {
     "email": "email",

@@ -11,7 +11,7 @@ import pytest
 
 from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
 from offhook.speech.skills import Skills
-from tests.speech.toolbox import (
+from tests.speech.tools.toolbox import (
     ALL,
     FAQ,
     NULL,

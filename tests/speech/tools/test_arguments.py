@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from offhook.speech.arguments import Missing, build, leaves
-from offhook.speech.schemas import read
+from offhook.speech.tools.arguments import Missing, build, leaves
+from offhook.speech.tools.schemas import read
 
 STRING = {"type": "string"}
 ADDRESS = {

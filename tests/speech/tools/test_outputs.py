@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
-from offhook.speech.outputs import returned, spoken
+from offhook.speech.tools.outputs import returned, spoken
 
 
 @pytest.mark.parametrize(

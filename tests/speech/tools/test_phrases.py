@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.speech import phrases
+from offhook.speech.tools import phrases
 
 
 def is_weather(word: str) -> bool:

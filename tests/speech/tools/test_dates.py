@@ -4,8 +4,8 @@ from datetime import date, time
 
 import pytest
 
-from offhook.speech.dates import find_date, find_durations, find_time
 from offhook.speech.numerals import digits
+from offhook.speech.tools.dates import find_date, find_durations, find_time
 
 TODAY = date(2026, 11, 22)  # a Sunday
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from offhook.speech.schemas import Parameter, least, nearest, read
+from offhook.speech.tools.schemas import Parameter, least, nearest, read
 
 STRING = {"type": "string"}
 NULL = {"type": "null"}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
 from offhook.speech.sentences import split
-from offhook.speech.words import parts
+from offhook.speech.tools.words import parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

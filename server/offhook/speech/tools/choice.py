@@ -9,12 +9,12 @@ from itertools import groupby, islice
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.prompt import ToolCall, Turn
-from offhook.speech import schemas
-from offhook.speech.arguments import Missing, Values, build, leaves
-from offhook.speech.kinds import TEXTS, kind_of
-from offhook.speech.phrases import VERBS, is_question, saying
-from offhook.speech.reading import Reading, answer
-from offhook.speech.words import STOP, parts, senses, stem, words
+from offhook.speech.tools import schemas
+from offhook.speech.tools.arguments import Missing, Values, build, leaves
+from offhook.speech.tools.kinds import TEXTS, kind_of
+from offhook.speech.tools.phrases import VERBS, is_question, saying
+from offhook.speech.tools.reading import Reading, answer
+from offhook.speech.tools.words import STOP, parts, senses, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.speech.words import parts, senses, stem, words
+from offhook.speech.tools.words import parts, senses, stem, words
 
 
 @pytest.mark.parametrize(

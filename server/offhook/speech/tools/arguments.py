@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from offhook.speech.kinds import TEXTS, kind_of
-from offhook.speech.schemas import least
-from offhook.speech.words import STOP, parts, words
+from offhook.speech.tools.kinds import TEXTS, kind_of
+from offhook.speech.tools.schemas import least
+from offhook.speech.tools.words import STOP, parts, words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from offhook.speech.schemas import Parameter
+    from offhook.speech.tools.schemas import Parameter
 
 _LABELS = {"datetime": "date and time", "left": "one", "search": "words"}
 Path = tuple[str, ...]

@@ -6,21 +6,21 @@ import re
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from offhook.speech import phrases
-from offhook.speech.arguments import build, leaves
-from offhook.speech.dates import SECONDS, find_date, find_durations, find_time
-from offhook.speech.kinds import TEXTS, as_number, kind_of, leading, unit_of
 from offhook.speech.numerals import digits
-from offhook.speech.phrases import TAKEN
-from offhook.speech.schemas import Parameter
 from offhook.speech.sums import expression
-from offhook.speech.words import STOP, parts, senses, stem, words
+from offhook.speech.tools import phrases
+from offhook.speech.tools.arguments import build, leaves
+from offhook.speech.tools.dates import SECONDS, find_date, find_durations, find_time
+from offhook.speech.tools.kinds import TEXTS, as_number, kind_of, leading, unit_of
+from offhook.speech.tools.phrases import TAKEN
+from offhook.speech.tools.schemas import Parameter
+from offhook.speech.tools.words import STOP, parts, senses, stem, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from offhook.speech.arguments import Values
-    from offhook.speech.dates import Found
+    from offhook.speech.tools.arguments import Values
+    from offhook.speech.tools.dates import Found
 
 _PLACES = "in|at|for|near|around|of|to|into|from|on|about"
 _BY_NAME = "named|called|name is|name's"
