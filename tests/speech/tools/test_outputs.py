@@ -101,6 +101,25 @@ def test_only_outputs_that_nobody_has_said_are_said() -> None:
     assert returned(turns).called == {"get_weather"}
 
 
+def test_an_output_that_came_too_late_for_the_answer_is_said_next() -> None:
+    turns = (
+        USER,
+        call(1, city="Paris"),
+        call(2, city="Rome"),
+        output(1, "It is sunny."),
+    )
+    assert returned(turns).said == ("Paris: It is sunny.",)
+    # The second came while the answer to the first was being made.
+    answer = Turn("assistant", "Paris: It is  sunny.")
+    late = (*turns, output(2, "It is sunny."), answer)
+    assert returned(late).said == ("Rome: It is sunny.",)
+    both = Turn("assistant", "Paris: It is sunny. Rome: It is sunny.")
+    assert returned((*late[:-1], both)).said == ()
+    # A model has words of its own, and has seen all of them.
+    own = Turn("assistant", "Sunny in both.")
+    assert returned((*late[:-1], own)).said == ()
+
+
 def test_a_tool_that_has_not_returned() -> None:
     assert returned((USER, call(1))).waits
     assert not returned((USER, call(1), output(1, "A"))).waits

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
 from offhook.speech.sentences import split
 from offhook.speech.tools.words import parts
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+_Turns = Sequence[Turn | ToolCall | ToolOutput]
 
 _LONGEST = 400
 """Characters of one output that are said: half a minute of speech."""
@@ -57,16 +57,16 @@ class Returned:
     called: frozenset[str]
 
 
-def returned(turns: Sequence[Turn | ToolCall | ToolOutput]) -> Returned:
+def returned(turns: _Turns) -> Returned:
     """Read the end of a conversation."""
     calls = {turn.call_id: turn for turn in turns if isinstance(turn, ToolCall)}
     users = [at for at, turn in enumerate(turns) if _is_user(turn)]
     since = turns[users[-1] :] if users else turns
     called = [turn for turn in since if isinstance(turn, ToolCall)]
-    end = list(takewhile(lambda turn: not isinstance(turn, Turn), reversed(turns)))
-    outputs = [turn for turn in reversed(end) if isinstance(turn, ToolOutput)]
+    end = _end(turns)
+    outputs = [*_missed(turns[: len(turns) - len(end)]), *_outputs(end)]
     answered = [calls[o.call_id] for o in outputs if o.call_id in calls]
-    names = [call.name for call in answered]
+    names = [call.name for call in (called or answered)]
     alike = len(set(names)) < len(names)
     agents = [_agent(output.output) for output in outputs]
     said = [
@@ -92,6 +92,35 @@ def spoken(output: str) -> str:
     if not said or said == "None":
         return "Done."
     return _shortened(_sentence(said))
+
+
+def _end(turns: _Turns) -> _Turns:
+    """What was called and returned since anybody spoke."""
+    silent = takewhile(lambda turn: not isinstance(turn, Turn), reversed(turns))
+    return list(silent)[::-1]
+
+
+def _outputs(turns: _Turns) -> list[ToolOutput]:
+    return [turn for turn in turns if isinstance(turn, ToolOutput)]
+
+
+def _missed(turns: _Turns) -> list[ToolOutput]:
+    """The outputs that came while an answer to those before them had begun.
+
+    Agents SDKs send each output as soon as they have it, and ask for an answer to the
+    first of them; then they stand before that answer, which does not speak of them.
+    """
+    answer = turns[-1] if turns else None
+    if not isinstance(answer, Turn) or answer.role != "assistant":
+        return []
+    outputs, text, at = _outputs(_end(turns[:-1])), " ".join(answer.text.split()), 0
+    for number, output in enumerate(outputs):
+        words = spoken(output.output)
+        if (found := text.find(words, at)) < 0:
+            # Who said none of them has answered in words of their own.
+            return outputs[number:] if number else []
+        at = found + len(words)
+    return []
 
 
 def _is_user(turn: Turn | ToolCall | ToolOutput) -> bool:
