@@ -62,6 +62,7 @@ clean:
 .venv/dev.stamp: .venv/run.stamp
 	@echo "Installing what the tests need …"
 	@$(BIN)/python -m pip install -q --group dev
+	@$(BIN)/python -m pip install -q --no-deps pipecat-ai==1.14.0 # for one file: ending.py
 	@touch $@
 
 tests/browser/node_modules/stamp: .venv/dev.stamp tests/browser/package.json

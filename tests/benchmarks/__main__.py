@@ -1,10 +1,16 @@
-"""Measures what a caller waits for: `make bench`."""
+"""Measures what a caller waits for, and how many can call: `make bench`."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks.turns import measure
+from tests.benchmarks import sessions, turns
+
+
+async def measure() -> None:
+    await turns.measure()
+    await sessions.measure()
+
 
 if __name__ == "__main__":
     asyncio.run(measure())

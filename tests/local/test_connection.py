@@ -5,12 +5,14 @@ import base64
 import copy
 import threading
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from offhook.errors import UpstreamError
 from offhook.local.connection import Connection
+from offhook.protocol.effects import Recognise
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.prompt import Prompt, ToolCall, ToolOutput, Turn
 from offhook.protocol.session_config import effective, merged
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from offhook.protocol.effects import Effect
 
 pytestmark = pytest.mark.anyio
 
@@ -157,6 +161,43 @@ async def test_what_is_said_is_heard_answered_and_spoken() -> None:
     assert done["output"][0]["content"][0]["transcript"] == "One. Two."
     [prompt] = parts.prompts
     assert prompt.turns == (Turn("user", "Hello"),)
+
+
+class Judging(Endpoint):
+    """An endpoint that always asks whether the caller has finished."""
+
+    verdicts: tuple[bool, ...] = ()
+
+    def drain(self) -> list[Effect]:
+        return [
+            replace(effect, judge=True) if isinstance(effect, Recognise) else effect
+            for effect in super().drain()
+        ]
+
+    def heard(
+        self, item_id: str, attempt: int, text: str, complete: bool = True
+    ) -> None:
+        self.verdicts = (*self.verdicts, complete)
+        super().heard(item_id, attempt, text, complete)
+
+
+@pytest.mark.parametrize(("words", "complete"), [("Hello", True), ("Well and", False)])
+async def test_a_turn_is_judged_where_that_is_asked(words: str, complete: bool) -> None:
+    parts = Parts()
+    parts.words = words
+    endpoint = Judging(effective("sess_1", expires_at=0, model=None), playout=False)
+    engines = Engines(parts, parts, parts, lambda: parts)
+    answered = asyncio.Event()
+
+    def send(event: Event) -> None:
+        if event["type"] == "response.done":
+            answered.set()
+
+    async with asyncio.timeout(10), Connection(endpoint, engines, send) as connection:
+        connection.hear(SPEECH)
+        await answered.wait()
+    await engines.close()
+    assert set(endpoint.verdicts) == {complete}
 
 
 async def test_an_answer_in_text_is_not_spoken() -> None:

@@ -3,14 +3,30 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from offhook.audio import resample, to_float
-from offhook.speech.activity import FRAME, RATE, Detector, silero
+from offhook.speech.activity import FRAME, RATE, Detector, Unmusical, silero
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from offhook.speech.synthesiser import Hibari
+
+
+class Sure:
+    """A detector that believes everything to this degree."""
+
+    name = "sure"
+
+    def __init__(self, probability: float) -> None:
+        self._probability = probability
+
+    def probability(self, frame: NDArray[np.float32]) -> float:
+        return self._probability
+
+    def reset(self) -> None:
+        pass
 
 
 def probabilities(detector: Detector, samples: NDArray[np.float32]) -> list[float]:
@@ -41,3 +57,20 @@ def test_reset_forgets_the_stream(hibari: Hibari) -> None:
     assert probabilities(detector, samples) != first
     detector.reset()
     assert probabilities(detector, samples) == first
+
+
+@pytest.mark.parametrize("believed", [0.5, 0.8])
+def test_a_note_is_doubted_and_a_breath_is_not(believed: float) -> None:
+    t = np.arange(RATE, dtype=np.float32) / RATE
+    note = (0.3 * np.sin(2 * np.pi * 440 * t)).astype(np.float32)
+    breath = np.random.default_rng(0).normal(0, 0.1, RATE).astype(np.float32)
+    wary = Unmusical(Sure(believed))
+    assert max(probabilities(wary, note)[1:]) < believed / 2
+    wary.reset()
+    assert probabilities(wary, breath) == pytest.approx([believed] * 31, abs=0.1)
+
+
+@pytest.mark.parametrize("believed", [0.0, 0.1, 1.0])
+def test_what_is_clear_is_not_doubted(believed: float) -> None:
+    wary = Unmusical(Sure(believed))
+    assert set(probabilities(wary, np.ones(RATE, np.float32))) == {believed}

@@ -45,6 +45,13 @@ async def test_an_empty_turn_says_nothing(engines: Engines) -> None:
     assert await say(engines, "") == b""
 
 
+async def test_a_turn_that_goes_on_is_told_from_one_that_is_over(
+    engines: Engines,
+) -> None:
+    for text, over in (("Tell me a joke.", True), ("Well, because", False)):
+        assert await engines.complete(await say(engines, text), text) == over
+
+
 async def test_chunks_are_sentences(engines: Engines) -> None:
     chunks = [chunk async for chunk in engines.synthesise("One. Two. Three.")]
     assert len(chunks) == 3
@@ -133,6 +140,7 @@ async def test_loading_twice_shares_the_models() -> None:
     assert sorted(line.partition(":")[0] for line in lines) == [
         "answering",
         "hearing",
+        "judging",
         "listening",
         "speaking",
     ]

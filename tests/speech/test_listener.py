@@ -4,17 +4,21 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
-from offhook.audio import silence
+from offhook.audio import from_float, silence, to_float
+from offhook.protocol.turns import SpeechStarted, TurnDetector
 from offhook.speech.listener import CALL_RATE, Detectors, Listener
 from offhook.speech.worker import Worker
+from tests.speech.sounds import SOUNDS, at_level, pink
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    import numpy as np
     from numpy.typing import NDArray
+
+    from offhook.speech import Engines
 
 pytestmark = pytest.mark.anyio
 
@@ -103,3 +107,36 @@ async def test_the_next_call_gets_a_detector_that_has_forgotten(
 async def test_close_of_one_that_has_heard_nothing(worker: Worker) -> None:
     Listener(worker, Detectors(Counting)).close()
     assert await worker.run(lambda: "alive") == "alive"
+
+
+async def starts(engines: Engines, call: bytes) -> list[int]:
+    """Where turns begin, by the default settings."""
+    detector = TurnDetector(threshold=0.5, silence_ms=500)
+    listener = engines.listener()
+    found = await listener.feed(call)
+    listener.close()
+    turns = [detector.hear(one.at_ms, one.probability) for one in found]
+    return [turn.at_ms for turn in turns if isinstance(turn, SpeechStarted)]
+
+
+@pytest.mark.parametrize("dbfs", [-15, -25, -35, -45])
+@pytest.mark.parametrize("sound", SOUNDS)
+async def test_what_is_not_speech_begins_no_turn(
+    engines: Engines, sound: str, dbfs: int
+) -> None:
+    pause = silence(500, CALL_RATE)
+    pcm = from_float(at_level(SOUNDS[sound](), dbfs))
+    assert await starts(engines, pause + pcm + pause) == []
+
+
+async def test_speech_in_noise_begins_a_turn(
+    engines: Engines, speak: Callable[[str], Awaitable[bytes]]
+) -> None:
+    pause = silence(1000, CALL_RATE)
+    call = to_float(pause + await speak("What time is it?") + pause)
+    noise = pink(len(call) / CALL_RATE + 1)[: len(call)]
+    loudness = 20 * np.log10(np.sqrt(np.mean(call[CALL_RATE:-CALL_RATE] ** 2)))
+    [start_ms] = await starts(
+        engines, from_float(call + at_level(noise, loudness - 10))
+    )
+    assert 1000 <= start_ms < 1200

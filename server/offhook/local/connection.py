@@ -172,6 +172,9 @@ class Connection:
         with contextlib.closing(self._engines.listener()) as listener:
             while True:
                 pcm = await self._chunks.get()
+                # Under load several have gathered; together they cost less.
+                while len(pcm) < _CHUNK_BYTES and not self._chunks.empty():
+                    pcm += self._chunks.get_nowait()
                 self._backlog -= len(pcm)
                 if self._backlog <= _BACKLOG_BYTES:
                     self._room.set()
@@ -187,7 +190,8 @@ class Connection:
     async def _recognise(self, turn: Recognise) -> None:
         try:
             text = await self._engines.recognise(turn.pcm)
-            self._endpoint.heard(turn.item_id, turn.attempt, text)
+            complete = not turn.judge or await self._engines.complete(turn.pcm, text)
+            self._endpoint.heard(turn.item_id, turn.attempt, text, complete)
         except Exception:
             _log.exception("the recogniser failed")
             self._endpoint.unheard(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from offhook.speech.optional import require
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 RATE = 16000
@@ -65,6 +67,52 @@ class SileroGgml:
         self._model.reset()
 
 
-def silero() -> SileroLite | SileroGgml:
+class Unmusical:
+    """Doubts another detector where a sound is as tonal as music is.
+
+    Silero takes many a note for the beginning of a vowel. But a vowel moves and has
+    breath in it, so that the spectrum of two frames is smeared: in decibels, it is
+    flatter than a note's. The two weights are a logistic regression's, of 500 onsets
+    of recorded and synthetic speech, at two levels and in noise of 10 dB, against the
+    frames that misled Silero in 38 minutes of music and in synthetic sounds.
+    """
+
+    _PER_DB = 0.05
+    _BIAS = 0.1
+    _UNLIKELY = 0.3  # need not be doubted
+    _FAINTEST = 1e-9  # of a spectrum; digital silence has no logarithm
+    _WINDOW = np.hanning(2 * FRAME)
+    # Where telephones, too, carry something.
+    _BAND = slice(100 * 2 * FRAME // RATE + 1, 3400 * 2 * FRAME // RATE)
+
+    def __init__(self, detector: Detector) -> None:
+        self.name = detector.name
+        self._detector = detector
+        self._before = np.zeros(FRAME, np.float32)
+
+    def probability(self, frame: NDArray[np.float32]) -> float:
+        """See Detector."""
+        believed = self._detector.probability(frame)
+        before, self._before = self._before, frame
+        if not self._UNLIKELY < believed < 1:
+            return believed
+        flatness = self._flatness(np.concatenate([before, frame]))
+        odds = math.log(believed / (1 - believed))
+        return 1 / (1 + math.exp(-odds - self._BIAS - self._PER_DB * flatness))
+
+    def reset(self) -> None:
+        """See Detector."""
+        self._detector.reset()
+        self._before = np.zeros(FRAME, np.float32)
+
+    def _flatness(self, samples: NDArray[np.float32]) -> float:
+        """The spectrum's geometric mean over its arithmetic mean, in dB: 0 is flat."""
+        spectrum = np.abs(np.fft.rfft(samples * self._WINDOW)[self._BAND]) ** 2
+        power = spectrum + self._FAINTEST
+        return float(10 * (np.log10(power).mean() - np.log10(power.mean())))
+
+
+def silero() -> Unmusical:
     """Load the Silero that this machine can have; the extra "local" decides alike."""
-    return SileroGgml() if platform.machine() == "aarch64" else SileroLite()
+    aarch64 = platform.machine() == "aarch64"
+    return Unmusical(SileroGgml() if aarch64 else SileroLite())

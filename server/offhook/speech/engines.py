@@ -13,6 +13,8 @@ import httpx
 from offhook.audio import resample
 from offhook.speech.activity import silero
 from offhook.speech.chat import Chat
+from offhook.speech.ending import RATE as ENDING_RATE
+from offhook.speech.ending import TextCue, ending
 from offhook.speech.listener import CALL_RATE, Detectors, Listener
 from offhook.speech.recogniser import RATE as RECOGNISER_RATE
 from offhook.speech.recogniser import Moonshine
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from offhook.protocol.prompt import Prompt, ToolCall
     from offhook.settings import LocalSettings
     from offhook.speech.activity import Detector
+    from offhook.speech.ending import Ending
     from offhook.speech.recogniser import Recogniser
     from offhook.speech.responder import Responder
     from offhook.speech.synthesiser import Synthesiser
@@ -35,6 +38,7 @@ _T = TypeVar("_T")
 # A second set of engines in the process takes the same models, which are thread-safe.
 _moonshine = functools.cache(Moonshine)
 _hibari = functools.cache(Hibari)
+_ending = functools.cache(ending)
 
 
 class Engines:
@@ -47,6 +51,7 @@ class Engines:
         synthesiser: Turns text into speech.
         responder: Answers.
         detector: Loads another voice activity detector; each call needs its own.
+        ending: Judges whether a caller has said all; by default the last word does.
     """
 
     def __init__(
@@ -55,13 +60,16 @@ class Engines:
         synthesiser: Synthesiser,
         responder: Responder,
         detector: Callable[[], Detector],
+        ending: Ending | None = None,
     ) -> None:
         self._recogniser = recogniser
         self._synthesiser = synthesiser
         self._responder = responder
         self._detectors = Detectors(detector)
+        self._ending = ending or TextCue()
         self._hearing = Worker("hearing")
         self._speaking = Worker("speaking")
+        self._judging = Worker("judging")
         self._listening = Worker("listening", limit=1024)  # 0.2 ms each
 
     @classmethod
@@ -79,14 +87,15 @@ class Engines:
             MissingExtra: A part is not installed.
         """
         async with AsyncExitStack() as stack:
-            recogniser, synthesiser, detector = await asyncio.gather(
+            recogniser, synthesiser, detector, ending = await asyncio.gather(
                 _timed("hearing", _moonshine, progress),
                 _timed("speaking", _hibari, progress),
                 _timed("listening", silero, progress),
+                _timed("judging", _ending, progress),
             )
             responder = await _responder(settings, stack)
             progress(f"answering: {responder.name}")
-            engines = cls(recogniser, synthesiser, responder, silero)
+            engines = cls(recogniser, synthesiser, responder, silero, ending)
             stack.push_async_callback(engines.close)
             await engines.warm_up(detector)
             yield engines
@@ -98,6 +107,17 @@ class Engines:
         """
         return await self._hearing.run(
             lambda: self._recogniser.hear(resample(pcm, CALL_RATE, RECOGNISER_RATE))
+        )
+
+    async def complete(self, pcm: bytes, text: str) -> bool:
+        """Whether a caller who pauses has said all.
+
+        Args:
+            pcm: The turn until now, PCM16 at 24 kHz, its pause included.
+            text: What was recognised in it.
+        """
+        return await self._judging.run(
+            lambda: self._ending.complete(resample(pcm, CALL_RATE, ENDING_RATE), text)
         )
 
     async def synthesise(
@@ -132,7 +152,10 @@ class Engines:
     async def close(self) -> None:
         """Withdraw what waits, and join the threads."""
         await asyncio.gather(
-            self._hearing.close(), self._speaking.close(), self._listening.close()
+            self._hearing.close(),
+            self._speaking.close(),
+            self._listening.close(),
+            self._judging.close(),
         )
 
 
