@@ -55,12 +55,12 @@ async def test_over_a_websocket(
         assert visitor.console == []
 
 
-async def test_over_webrtc_with_a_tool(
-    local_url: str, visit: Open, engines: Engines
-) -> None:
+async def test_over_webrtc(local_url: str, visit: Open, engines: Engines) -> None:
     url = f"{local_url}/realtime/calls"
     given = {"kind": "WebRTC", "url": url, "voice": {}, "long": ""}
-    async with visit(2.0, "What's the weather in Paris?", 6.0) as visitor:
+    weather = "What's the weather in Paris?"
+    over = ("Please count to twenty.", 3.0, "What time is it?", 4.0)
+    async with visit(2.0, weather, 4.0, *over) as visitor:
         result = await play(visitor, local_url, scenario="called", **given)
         await judge("called", result, engines)
         _, pcm = await visitor.sound("heard")

@@ -104,7 +104,12 @@ def called(result: Result) -> None:
     assert not of(result["events"], "response.output_audio.delta")
     assert "sunny" in said(result["events"])
     assert "weather" in history(result)[0][1].lower()
-    assert "sunny" in history(result)[-1][1]
+    assert "sunny" in history(result)[1][1]
+    # The second answer was talked over; the server cut it where it was heard last.
+    [cut] = of(result["events"], "conversation.item.truncated")
+    assert 0 < cut["audio_end_ms"] < 3500
+    assert [role for role, _ in history(result)] == ["user", "assistant"] * 3
+    assert "it is" in history(result)[-1][1].lower()
 
 
 def hushed(result: Result) -> None:

@@ -110,6 +110,9 @@ const SCENARIOS = {
   // A browser's microphone speaks by itself, and hears what is sent beside the events.
   async called(caller) {
     await caller.until("output_audio_buffer.stopped");
+    await caller.until("output_audio_buffer.cleared");
+    await caller.until("conversation.item.truncated");
+    await caller.until("output_audio_buffer.stopped");
   },
   async hushed(caller) {
     caller.session.sendMessage("Please count to twenty.");
