@@ -104,6 +104,19 @@ async def test_the_next_call_gets_a_detector_that_has_forgotten(
     assert len(loaded) == 2
 
 
+async def test_while_others_wait_two_frames_are_heard_at_once(worker: Worker) -> None:
+    listener = Listener(worker, Detectors(Counting))
+    frame = silence(40, CALL_RATE)
+    assert len(await listener.feed(frame)) == 1
+    gate = threading.Event()
+    other = asyncio.ensure_future(worker.run(gate.wait))
+    await asyncio.sleep(0)
+    assert await listener.feed(frame) == []
+    gate.set()
+    await other
+    assert len(await listener.feed(frame)) == 2
+
+
 async def test_close_of_one_that_has_heard_nothing(worker: Worker) -> None:
     Listener(worker, Detectors(Counting)).close()
     assert await worker.run(lambda: "alive") == "alive"

@@ -47,11 +47,13 @@ async def test_too_much_work_is_refused() -> None:
     worker, gate = Worker("test", limit=2), threading.Event()
     held = [asyncio.ensure_future(worker.run(gate.wait)) for _ in range(2)]
     await asyncio.sleep(0)
+    assert worker.busy
     with pytest.raises(ServerError) as refused:
         await worker.run(lambda: None)
     assert refused.value.status == 503
     gate.set()
     await asyncio.gather(*held)
+    assert not worker.busy
     await worker.run(lambda: None)
     await worker.close()
 

@@ -71,8 +71,13 @@ class Listener:
         self._heard = 0  # frames
         # The loop's thread fills one and empties the other; the worker's reverses it.
         # Both are as short as a feed is, because the caller waits for each feed.
-        self._frames: deque[bytes] = deque()
+        self._chunks: deque[bytes] = deque()
         self._found: deque[Activity] = deque()
+        # Bytes: given by the loop's thread, taken by the worker's, and of how many the
+        # next frame is made: with less there is no reason to wake it up.
+        self._given = 0
+        self._taken = 0
+        self._wanted = 0
 
     async def feed(self, pcm: bytes) -> list[Activity]:
         """Take the call's next audio and give what is known since the last time.
@@ -85,13 +90,12 @@ class Listener:
         Raises:
             ServerError: Too many calls at a time.
         """
-        audio = self._rest + self._resampler.feed(pcm)
-        whole = len(audio) - len(audio) % _FRAME_BYTES
-        self._rest = audio[whole:]
-        self._frames.extend(
-            audio[at : at + _FRAME_BYTES] for at in range(0, whole, _FRAME_BYTES)
-        )
-        if self._frames:
+        self._chunks.append(pcm)
+        self._given += len(pcm)
+        # A frame that follows another of its call finds the model in the processor's
+        # cache and takes half the time: while others wait, two are heard at once.
+        spare = _FRAME_BYTES * CALL_RATE // DETECTOR_RATE if self._worker.busy else 0
+        if self._given >= self._wanted + spare:
             if self._detector is None:
                 # Not in the worker's thread, where all other calls would wait for it.
                 self._detector = await asyncio.to_thread(self._detectors.borrow)
@@ -104,11 +108,20 @@ class Listener:
         self._worker.post(self._release)
 
     def _listen(self, detector: Detector) -> None:
-        while self._frames:
-            frame = to_float(self._frames.popleft())
+        chunks = [self._chunks.popleft() for _ in range(len(self._chunks))]
+        pcm = b"".join(chunks)
+        audio = self._rest + self._resampler.feed(pcm)
+        whole = len(audio) - len(audio) % _FRAME_BYTES
+        self._rest = audio[whole:]
+        for at in range(0, whole, _FRAME_BYTES):
+            frame = to_float(audio[at : at + _FRAME_BYTES])
             probability = detector.probability(frame)
             self._heard += 1
             self._found.append(Activity(self._heard * FRAME_MS, probability))
+        self._taken += len(pcm)
+        # Rounding in the resampler may bring a sample sooner.
+        missing = _FRAME_BYTES - len(self._rest) - 2 * SAMPLE_BYTES
+        self._wanted = self._taken + missing * CALL_RATE // DETECTOR_RATE
 
     def _release(self) -> None:
         if self._detector:

@@ -29,6 +29,11 @@ class Worker:
         self._waiting = 0
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"offhook-{name}")
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has anything to do now."""
+        return self._waiting > 0
+
     async def run(self, work: Callable[[], _T]) -> _T:
         """Do one piece of work in the thread.
 
