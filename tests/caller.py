@@ -20,6 +20,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame
 
 from offhook.audio import resample
+from tests.official_order import disorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -133,7 +134,10 @@ async def offer(caller: Caller) -> str:
 
 @asynccontextmanager
 async def calling(
-    url: str, session: dict[str, Any] | None = None, key: str = "sk-any"
+    url: str,
+    session: dict[str, Any] | None = None,
+    key: str = "sk-any",
+    headers: dict[str, str] | None = None,
 ) -> AsyncIterator[Caller]:
     """Call an endpoint, and be connected."""
     caller = Caller()
@@ -144,7 +148,7 @@ async def calling(
         response = await client.post(
             f"{url}/realtime/calls",
             files=form,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={"Authorization": f"Bearer {key}", **(headers or {})},
         )
     assert response.status_code == 201, response.text
     caller.call_id = response.headers["location"].rsplit("/", 1)[-1]
@@ -153,5 +157,7 @@ async def calling(
         await caller.peer.setRemoteDescription(answer)
         await caller.until("session.created")
         yield caller
+        # Headers ask for faults, and then anything may happen.
+        assert headers or disorder(caller.events) == []
     finally:
         await caller.close()

@@ -9,10 +9,12 @@ import pytest
 from offhook.local import serving
 from offhook.settings import LocalSettings
 from offhook.speech import Engines
+from tests.javascript import misread
+from tests.official import SEEN
 from tests.relays import clean_environment, recorder, relay, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
 __all__ = ["clean_environment", "recorder", "relay", "running"]
@@ -21,6 +23,13 @@ __all__ = ["clean_environment", "recorder", "relay", "running"]
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def every_event_is_read_by_javascript() -> Iterator[None]:
+    """Let the official JavaScript SDK read what the tests saw, all at once."""
+    yield
+    assert misread(SEEN.values()) == []
 
 
 @pytest.fixture(scope="session")

@@ -24,9 +24,26 @@ _SESSION: TypeAdapter[Any] = TypeAdapter(
     ]
 )
 
+# One event of each shape that any test has seen, for the parser of the JavaScript SDK:
+# see tests/conftest.py.
+SEEN: dict[object, dict[str, Any]] = {}
+
+# Their values decide how the rest is read.
+_TAGS = frozenset(("type", "object", "role", "status"))
+# Longer texts are audio or prose: their beginning will do.
+_BRIEF = 100
+
+
+WITH_STATUS = ("message", "function_call", "function_call_output")
+
 
 def problems(event: dict[str, Any]) -> list[str]:
-    """List everything that an official client would stumble over."""
+    """List everything that an official client would stumble over.
+
+    What the JavaScript SDK thinks of it turns out at the end of the run.
+    """
+    if (shape := _shape(event)) not in SEEN:
+        SEEN[shape] = _brief(event)
     try:
         model = _SERVER.validate_python(event)
     except ValidationError as error:
@@ -34,9 +51,34 @@ def problems(event: dict[str, Any]) -> list[str]:
     found = _undeclared(model, event["type"])
     if event["type"].startswith("session."):
         session = _SESSION.validate_python(event["session"])
-        # The event's own model is that of a request, which has no id.
-        found = _undeclared(session, "session")
+        # The event's own model is that of a request, which has no id; the other one
+        # lacks what only a request declares.
+        asked = _undeclared(model.session, "session")
+        found = [f for f in _undeclared(session, "session") if f in asked]
     return found + _breaks_javascript(event)
+
+
+def _shape(value: Any) -> object:
+    """What a parser goes by: keys, types, and the values that others depend on."""
+    if isinstance(value, dict):
+        return tuple(
+            (key, inner if key in _TAGS and isinstance(inner, str) else _shape(inner))
+            for key, inner in value.items()
+        )
+    return frozenset(map(_shape, value)) if isinstance(value, list) else type(value)
+
+
+def _brief(value: Any) -> Any:
+    """Copy an event without the bulk of it."""
+    if isinstance(value, dict):
+        # Arguments are JSON that the SDK reads.
+        return {
+            key: inner if key == "arguments" else _brief(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [_brief(inner) for inner in value]
+    return value[:_BRIEF] if isinstance(value, str) else value
 
 
 def _undeclared(model: Any, at: str) -> list[str]:
@@ -61,7 +103,7 @@ def _breaks_javascript(event: dict[str, Any]) -> list[str]:
         f"part.{k}: null" for k in ("text", "transcript") if part.get(k, "") is None
     ]
     item = event.get("item", {})
-    if item and item.get("status") is None:
+    if item.get("type") in WITH_STATUS and item.get("status") is None:
         found.append("item.status: missing")
     for content in item.get("content", ()):
         if content["type"] == "input_audio" and "transcript" not in content:

@@ -51,8 +51,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
-    """Run an application on a free port, and give its URL."""
+async def serving(
+    app: ASGIApp, *, lifespan: bool = True, port: int = 0
+) -> AsyncIterator[str]:
+    """Run an application, by default on a free port, and give its URL."""
     config = uvicorn.Config(
         app,
         ws="none",
@@ -63,7 +65,7 @@ async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server(("127.0.0.1", port)) as listener:
         await server.startup([listener])
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -71,7 +73,7 @@ async def serving(app: ASGIApp, *, lifespan: bool = True) -> AsyncIterator[str]:
             for listening in server.servers:
                 listening.close()
             for connection in list(server.server_state.connections):
-                connection.shutdown()
+                connection.transport.close()
             await server.lifespan.shutdown()
 
 

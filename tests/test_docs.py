@@ -12,7 +12,9 @@ from starlette.routing import Mount, Route, WebSocketRoute
 
 import offhook
 from offhook.cli import main
+from offhook.errors import InvalidRequest
 from offhook.local.app import create_app as create_local_app
+from offhook.local.faults import HEADER, Fault
 from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
@@ -111,6 +113,18 @@ def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
         assert f"`offhook {command}`" in README
 
 
+def test_every_part_of_a_fault_has_its_row() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        Fault.parse("what=?")
+    grammar = str(caught.value).partition("combination: ")[2]
+    text = section("### Test against it").partition("\n## ")[0]
+    firsts = [words(row[0])[0] for row in rows(text)]
+    parts = [first for first in firsts if re.match(r"\w+=", first)]
+    assert [part.partition("=")[0] for part in parts] == re.findall(r"(\w+)=", grammar)
+    assert Fault.parse("; ".join(parts)).status == 429
+    assert f"`{HEADER}`" in text
+
+
 def test_every_make_target_has_its_row() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     targets = re.findall(r"^\.PHONY: (.*)$", makefile, re.M)[0].split()
@@ -169,7 +183,7 @@ def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_host_application_runs() -> None:
-    mount, client = blocks("python")
+    mount, client, _ = blocks("python")  # the tests are run in test_pytest_plugin.py
     names: dict[str, Any] = {}
     exec(compile(mount, "README.md", "exec"), names)
     assert "/voice" in [getattr(r, "path", "") for r in names["app"].routes]

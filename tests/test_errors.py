@@ -32,6 +32,11 @@ def test_a_status_belongs_to_one_error_only() -> None:
     assert UpstreamError("").status == 502
 
 
+def test_a_type_may_be_said_by_the_error_itself() -> None:
+    assert OffhookError("", type="requests").body()["error"]["type"] == "requests"
+    assert OffhookError("").type == "server_error"
+
+
 def test_a_missing_extra_names_the_command() -> None:
     error = MissingExtra("local", "moonshine_voice")
     assert "pip install 'offhook[local]'" in str(error)

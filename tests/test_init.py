@@ -7,7 +7,7 @@ import pytest
 
 import offhook
 
-HEAVY = ("aiortc", "av", "numpy", "onnxruntime", "starlette", "agents")
+HEAVY = ("aiortc", "av", "numpy", "onnxruntime", "starlette", "agents", "mcp")
 
 
 def test_importing_loads_nothing_heavy() -> None:

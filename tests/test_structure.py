@@ -19,6 +19,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 UNTESTED = {
     "__main__.py": "its one call is what tests/test_cli.py starts",
     "protocol/prompt.py": "dataclasses",
+    "protocol/session_fields.py": "the fields, which test_session_config.py tries out",
     "speech/responder.py": "an interface",
     "upstream/base.py": "a dataclass and an interface",
 }
@@ -60,6 +61,13 @@ def test_tests_mirror_modules() -> None:
     tests = {path for folder in packages for path in existing(folder)}
     own = {ROOT / f"tests/{name}.py" for name in OWN}
     assert tests - {mirror(module) for module in inner} == own
+
+
+def test_other_folders_of_tests_are_about_no_one_package() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    tests = {path.parent.name for path in (ROOT / "tests").glob("*/__init__.py")}
+    # How fast it is; in a browser; with the official clients; what is not Python.
+    assert tests - packages == {"benchmarks", "browser", "clients", "static"}
 
 
 def mirror(module: str) -> Path:

@@ -64,6 +64,18 @@ def test_it_contains_what_belongs_to_it(wheel: Path) -> None:
     assert top.pop().endswith(".dist-info")
 
 
+def test_pytest_finds_its_fixtures(installed: Path, tmp_path: Path) -> None:
+    listed = subprocess.run(
+        [sys.executable, "-P", "-m", "pytest", "--fixtures", "-q", "-W", "error"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(installed),
+    )
+    assert "\nrealtime -- " in listed.stdout, listed.stdout + listed.stderr
+    assert "offhook/pytest_plugin.py" in listed.stdout
+
+
 def test_it_serves_the_page_elsewhere(installed: Path, tmp_path: Path) -> None:
     where = subprocess.run(
         [sys.executable, "-P", "-c", "import offhook; print(offhook.__file__)"],

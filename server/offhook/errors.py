@@ -10,6 +10,7 @@ OffhookError
 │   ├── SettingsError      the operator's settings do not fit together
 │   └── MissingExtra       a part is used that is not installed
 └── UpstreamError          the upstream's: 502, 503 or 504
+    └── McpError           an MCP server's
 
 Each carries what the Realtime API puts in its error object, so that a route or
 an `error` event can be made of any of them.
@@ -18,7 +19,7 @@ an `error` event can be made of any of them.
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar
+from typing import Any, Literal
 
 # OpenAI's keys, our grants, and whatever follows "Bearer". Both kinds of key are
 # base64url with dots, so that the match ends where the key ends.
@@ -38,19 +39,21 @@ class OffhookError(Exception):
 
     Attributes:
         message: What went wrong and what to do about it.
+        type: Whose fault it is, for programs.
         code: A short word for programs, as in the Realtime API.
         param: The path of the field at fault, if one is.
         status: The HTTP status that says it.
         retry_after: The value of a Retry-After header, where waiting helps.
     """
 
-    type: ClassVar[str] = "server_error"
+    type: str = "server_error"
     status: int = 500
 
     def __init__(
         self,
         message: str,
         *,
+        type: str | None = None,
         code: str | None = None,
         param: str | None = None,
         status: int | None = None,
@@ -61,6 +64,8 @@ class OffhookError(Exception):
         self.code = code
         self.param = param
         self.retry_after = retry_after
+        if type is not None:
+            self.type = type
         if status is not None:
             self.status = status
 
@@ -128,3 +133,22 @@ class UpstreamError(OffhookError):
 
     type = "upstream_error"
     status = 502
+
+
+class McpError(UpstreamError):
+    """An MCP server could not be asked, or its tool failed.
+
+    Attributes:
+        error: What an `mcp_call` item shows of it.
+    """
+
+    def __init__(
+        self,
+        kind: Literal["http_error", "protocol_error", "tool_execution_error"],
+        message: str,
+        number: int | None = None,
+    ) -> None:
+        super().__init__(message, code=kind)
+        self.error: dict[str, Any] = {"type": kind, "message": message}
+        if number is not None:
+            self.error["code"] = number

@@ -103,6 +103,10 @@ class LocalSettings(_Source):
     )
     chat_model: str = Field("default", description="model to ask that chat server for")
     chat_key: SecretStr | None = Field(None, description="API key of that chat server")
+    session_seconds: float = Field(
+        3600, gt=0, description="how long a session may last"
+    )
+    faults: bool = Field(False, description="let tests switch faults on")
 
 
 class Settings(_Source):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 MODULES = Path(__file__).with_name("node_modules")
 _SDK = MODULES / "@openai/agents-realtime/dist/bundle/openai-realtime-agents.umd.js"
+_SCENARIOS = Path(__file__).parents[1] / "clients/scenarios.mjs"
 
 ELEMENT = """<!doctype html><html lang="en"><head><title>Shop</title>
 <link rel="icon" href="data:,">
@@ -21,11 +22,12 @@ ELEMENT = """<!doctype html><html lang="en"><head><title>Shop</title>
 <body><h1>Shop</h1><offhook-call></offhook-call></body></html>"""
 
 SDK = """<!doctype html><html lang="en"><head><title>SDK</title>
+<link rel="icon" href="data:,">
 <script src="/sdk.js"></script></head><body></body></html>"""
 
 
 def site(html: str, policy: str | None = None) -> Starlette:
-    """Make a site of one page, and the official SDK beside it."""
+    """Make a site of one page; beside it the official SDK, and what to do with it."""
 
     async def page(_: Request) -> Response:
         headers = {"Content-Security-Policy": policy} if policy else {}
@@ -34,4 +36,13 @@ def site(html: str, policy: str | None = None) -> Starlette:
     async def sdk(_: Request) -> Response:
         return FileResponse(_SDK)
 
-    return Starlette(routes=[Route("/", page), Route("/sdk.js", sdk)])
+    async def scenarios(_: Request) -> Response:
+        return FileResponse(_SCENARIOS, media_type="text/javascript")
+
+    return Starlette(
+        routes=[
+            Route("/", page),
+            Route("/sdk.js", sdk),
+            Route("/scenarios.mjs", scenarios),
+        ]
+    )

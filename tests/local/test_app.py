@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -14,6 +15,7 @@ from tests.caller import Caller, offer
 pytestmark = pytest.mark.anyio
 
 AUTH = {"Authorization": "Bearer sk-any"}
+SECONDS = "expires_after.seconds"
 
 
 async def test_the_official_client_mints_a_secret(local_url: str) -> None:
@@ -77,20 +79,55 @@ async def test_with_a_key_of_its_own_any_other_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "param"),
+    ("body", "code", "param"),
     [
-        ({"expires_after": {"seconds": 9}}, "expires_after.seconds"),
-        ({"session": {"type": "dream"}}, "session.type"),
-        ({"session": {"type": "realtime", "x": 1}}, "session.x"),
+        ({"expires_after": {"seconds": 9}}, "invalid_value", SECONDS),
+        (
+            {"expires_after": {"seconds": 7201}},
+            "invalid_value",
+            "expires_after.seconds",
+        ),
+        ({"expires_after": {"seconds": "60"}}, "invalid_type", SECONDS),
+        ({"expires_after": {"seconds": 60.5}}, "invalid_type", SECONDS),
+        ({"expires_after": {"seconds": True}}, "invalid_type", SECONDS),
+        ({"expires_after": {"seconds": None}}, "invalid_type", SECONDS),
+        ({"expires_after": {"anchor": "now"}}, "invalid_value", "expires_after.anchor"),
+        ({"expires_after": {"x": 1}}, "unknown_parameter", "expires_after.x"),
+        ({"expires_after": 60}, "invalid_type", "expires_after"),
+        ({"seconds": 60}, "unknown_parameter", "seconds"),
+        ({"session": {"type": "dream"}}, "invalid_value", "session.type"),
+        ({"session": {}}, "missing_required_parameter", "session.type"),
+        ({"session": "realtime"}, "invalid_type", "session"),
+        ({"session": {"type": "realtime", "x": 1}}, "unknown_parameter", "session.x"),
     ],
 )
 async def test_a_bad_mint_is_refused(
-    local_url: str, body: dict[str, Any], param: str
+    local_url: str, body: dict[str, Any], code: str, param: str
 ) -> None:
     async with AsyncOpenAI(base_url=local_url, api_key="sk-any") as client:
         with pytest.raises(BadRequestError) as caught:
             await client.realtime.client_secrets.create(extra_body=body)
-    assert caught.value.param == param
+    assert (caught.value.param, caught.value.code) == (param, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "seconds"),
+    [
+        ({}, 600),
+        ({"expires_after": None}, 600),
+        ({"expires_after": {"anchor": "created_at"}}, 600),
+        ({"expires_after": {"anchor": "created_at", "seconds": 10}}, 10),
+        ({"expires_after": {"seconds": 7200}}, 7200),
+    ],
+)
+async def test_a_secret_lives_as_long_as_was_asked(
+    local_url: str, body: dict[str, Any], seconds: int
+) -> None:
+    async with httpx.AsyncClient(base_url=local_url, headers=AUTH) as client:
+        before = time.time()
+        minted = await client.post("/realtime/client_secrets", json=body)
+    left = minted.json()["expires_at"] - before
+    assert seconds - 1 < left <= seconds + 1
 
 
 @pytest.mark.parametrize(
@@ -130,7 +167,7 @@ async def test_browsers_may_come_from_anywhere(local_url: str) -> None:
                 "Origin": "https://shop.example",
                 "Access-Control-Request-Method": "POST",
                 "Access-Control-Request-Headers": "authorization,content-type,"
-                "x-openai-agents-sdk",
+                "x-openai-agents-sdk,x-offhook-fault",
             },
         )
     assert response.status_code == 200

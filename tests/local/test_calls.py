@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from openai import AsyncOpenAI
-from websockets.exceptions import ConnectionClosedOK
+from openai import AsyncOpenAI, BadRequestError, NotFoundError
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
+from websockets.frames import Close
 
 from offhook.audio import resample
+from offhook.local import serving
+from offhook.settings import LocalSettings
 from tests.caller import Caller, calling
 from tests.official import problems
 
@@ -151,6 +155,57 @@ async def test_a_sideband_controls_a_call_that_has_its_audio_elsewhere(
         with pytest.raises(ConnectionClosedOK):
             while True:
                 await sideband.recv_bytes()
+
+
+async def test_a_call_expires_with_its_sidebands(engines: Engines) -> None:
+    settings = LocalSettings.model_validate({"port": 0, "session_seconds": 2})
+    async with (
+        serving(settings) as url,
+        calling(url) as caller,
+        AsyncOpenAI(base_url=url, api_key="sk-any") as client,
+        client.realtime.connect(call_id=caller.call_id) as sideband,
+    ):
+        expires_at = caller.events[0]["session"]["expires_at"]
+        assert time.time() < expires_at < time.time() + 3
+        error = (await caller.until("error"))["error"]
+        assert time.time() >= expires_at
+        assert error["code"] == "session_expired"
+        assert error["message"].endswith("seconds.")
+        assert json.loads(await sideband.recv_bytes())["error"] == error
+        with pytest.raises(ConnectionClosed) as closed:
+            await sideband.recv_bytes()
+        assert closed.value.rcvd == Close(1001, error["message"])
+        await caller.closed()
+        with pytest.raises(NotFoundError):
+            await client.realtime.calls.hangup(caller.call_id)
+
+
+async def test_only_calls_over_sip_can_be_accepted_rejected_or_referred(
+    local_url: str,
+) -> None:
+    async with (
+        calling(local_url) as caller,
+        AsyncOpenAI(base_url=local_url, api_key="sk-any") as client,
+    ):
+        calls = client.realtime.calls
+        for call_id, error, message in (
+            (caller.call_id, BadRequestError, "Only SIP calls can be accepted"),
+            ("rtc_unknown", NotFoundError, "No session found for the provided call_id"),
+        ):
+            for request in (
+                calls.accept(call_id, type="realtime"),
+                calls.reject(call_id, status_code=486),
+                calls.refer(call_id, target_uri="tel:+14155550123"),
+            ):
+                with pytest.raises(error, match=message) as caught:
+                    await request
+                assert caught.value.type == "invalid_request_error"
+        # And the call has taken no harm.
+        caller.send("session.update", session={"type": "realtime"})
+        await caller.until("session.updated")
+    async with httpx.AsyncClient() as stranger:
+        path = f"{local_url}/realtime/calls/{caller.call_id}/accept"
+        assert (await stranger.post(path)).status_code == 401
 
 
 async def test_a_sideband_may_leave_and_the_call_goes_on(local_url: str) -> None:

@@ -14,9 +14,10 @@ from offhook.errors import UpstreamError
 from offhook.local.connection import Connection
 from offhook.protocol.effects import Recognise
 from offhook.protocol.endpoint import Endpoint
-from offhook.protocol.prompt import Prompt, Turn
+from offhook.protocol.prompt import Prompt, ToolCall, ToolOutput, Turn
 from offhook.protocol.session_config import effective, merged
 from offhook.speech import Engines
+from tests.mcp_server import Tools, mcp_server
 from tests.official import problems
 from tests.protocol.driver import Event, kinds
 
@@ -50,7 +51,7 @@ class Parts:
         self.gate = threading.Event()
         self.gate.set()
         self.words: str | Exception = "Hello"
-        self.answer: list[str | Exception] = ["One.", "Two."]
+        self.answer: list[str | ToolCall | Exception] = ["One.", "Two."]
         self.voice: bytes | Exception = SPOKEN
         self.prompts: list[Prompt] = []
         self.patience = asyncio.Event()
@@ -69,7 +70,7 @@ class Parts:
             raise self.voice
         yield self.voice
 
-    async def reply(self, prompt: Prompt) -> AsyncGenerator[str]:
+    async def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
         self.prompts.append(prompt)
         try:
             for sentence in self.answer:
@@ -133,6 +134,14 @@ async def live(
 
 
 CREATE = '{"type":"response.create"}'
+
+
+async def test_an_expired_session_says_so() -> None:
+    async with live(Parts()) as session:
+        reason = session.connection.expire()
+        error = await session.until("error")
+    assert error["error"]["code"] == "session_expired"
+    assert error["error"]["message"] == reason
 
 
 async def test_what_is_said_is_heard_answered_and_spoken() -> None:
@@ -225,7 +234,7 @@ async def test_a_recogniser_that_fails_does_not_cost_the_answer() -> None:
     ],
 )
 async def test_an_answer_that_fails_is_closed_and_the_next_one_works(
-    answer: list[str | Exception], code: str
+    answer: list[str | ToolCall | Exception], code: str
 ) -> None:
     parts = Parts()
     parts.answer = answer
@@ -370,3 +379,60 @@ async def test_where_a_track_plays_the_answer_it_is_pulled() -> None:
         await session.until("output_audio_buffer.started")
         await session.until("output_audio_buffer.stopped")
     assert not any(e["type"] == "response.output_audio.delta" for e in session.events)
+
+
+def create(session: Session) -> None:
+    session.connection.receive('{"type":"response.create"}')
+
+
+async def test_a_function_is_called_between_the_words() -> None:
+    parts = Parts()
+    parts.answer = ["One.", ToolCall("look", '{"at":"it"}'), "Two."]
+    tool = {"type": "function", "name": "look"}
+    async with live(parts, tools=[tool]) as session:
+        create(session)
+        called = await session.until("response.function_call_arguments.done")
+        assert (called["name"], called["arguments"]) == ("look", '{"at":"it"}')
+        done = (await session.until("response.done"))["response"]
+    said, call = done["output"]
+    assert said["content"][0]["transcript"] == "One. Two."
+    assert call["call_id"] == called["call_id"]
+
+
+async def test_a_tool_of_a_real_server_is_called() -> None:
+    parts = Parts()
+    async with mcp_server(Tools(), token="hush") as url:
+        tool = {"type": "mcp", "server_label": "dice", "server_url": url}
+        tool |= {"authorization": "hush", "require_approval": "never"}
+        async with live(parts, tools=[tool], output_modalities=["text"]) as session:
+            session.connection.open()
+            listed = await session.until("conversation.item.done")
+            names = [tool["name"] for tool in listed["item"]["tools"]]
+            assert names == ["get_capital", "roll_dice", "fails", "slow"]
+            for name, arguments in (("roll_dice", '{"sides":6}'), ("fails", "{}")):
+                parts.answer = [ToolCall(name, arguments)]
+                create(session)
+                await session.until("response.mcp_call.in_progress")
+                item = (await session.until("response.output_item.done"))["item"]
+                if name == "roll_dice":
+                    assert item["output"] == "You rolled 6 of 6."
+                else:
+                    assert item["error"]["type"] == "tool_execution_error"
+            parts.answer = ["Six."]
+            create(session)
+            await session.until("response.done")
+    rolled = parts.prompts[-1].turns[1]
+    assert isinstance(rolled, ToolOutput)
+    assert rolled.output == "You rolled 6 of 6."
+
+
+async def test_a_server_that_is_not_there_leaves_the_session_alive() -> None:
+    parts = Parts()
+    nowhere = "http://127.0.0.1:9/mcp"
+    tool = {"type": "mcp", "server_label": "dice", "server_url": nowhere}
+    async with live(parts, tools=[tool]) as session:
+        session.connection.open()
+        await session.until("mcp_list_tools.failed")
+        create(session)
+        await session.until("response.done")
+    assert parts.prompts[0].tools == ()

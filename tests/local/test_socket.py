@@ -3,13 +3,18 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 import websockets
 from openai import AsyncOpenAI
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.frames import Close
 
+from offhook.local import serving
+from offhook.settings import LocalSettings
 from tests.official import problems
 from tests.protocol.driver import kinds
 
@@ -105,6 +110,19 @@ async def test_the_subprotocol_is_selected_if_and_only_if_it_was_offered(
             404,
             "call_id_not_found",
         ),
+        *(
+            (
+                query,
+                {"Authorization": "Bearer sk-any"},
+                400,
+                "mutually_exclusive_parameters",
+            )
+            for query in (
+                "?model=x&call_id=rtc_x",
+                "?model=x&intent=transcription",
+                "?intent=transcription&call_id=rtc_x",
+            )
+        ),
     ],
 )
 async def test_who_may_not_come_in_sees_the_status(
@@ -118,10 +136,17 @@ async def test_who_may_not_come_in_sees_the_status(
     assert json.loads(response.body)["error"]["code"] == code
 
 
-async def test_the_beta_protocol_is_gone(local_url: str) -> None:
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"additional_headers": {"OpenAI-Beta": "realtime=v1"}},
+        {"subprotocols": ["realtime", "openai-beta.realtime-v1"]},
+    ],
+)
+async def test_the_beta_protocol_is_gone(local_url: str, how: dict[str, Any]) -> None:
     url = local_url.replace("http", "ws") + "/realtime?model=x"
-    headers = {"Authorization": "Bearer sk-any", "OpenAI-Beta": "realtime=v1"}
-    async with websockets.connect(url, additional_headers=headers) as beta:
+    how = {**how, "additional_headers": {**how.get("additional_headers", {}), **AUTH}}
+    async with websockets.connect(url, **how) as beta:
         error = json.loads(await beta.recv())
         assert error["error"]["code"] == "beta_api_shape_disabled"
         with pytest.raises(ConnectionClosed):
@@ -132,9 +157,10 @@ async def test_the_beta_protocol_is_gone(local_url: str) -> None:
 AUTH = {"Authorization": "Bearer sk-any"}
 
 
-def connect(local_url: str) -> websockets.connect:
+def connect(local_url: str, key: str = "sk-any") -> websockets.connect:
     url = local_url.replace("http", "ws") + "/realtime?model=x"
-    return websockets.connect(url, additional_headers=AUTH, max_size=None)
+    headers = {"Authorization": f"Bearer {key}"}
+    return websockets.connect(url, additional_headers=headers, max_size=None)
 
 
 async def until(client: websockets.ClientConnection, kind: str) -> dict[str, Any]:
@@ -158,6 +184,69 @@ def append(pcm: bytes) -> str:
 
 
 COMMIT = '{"type":"input_audio_buffer.commit"}'
+
+
+@pytest.mark.parametrize("by_secret", [False, True])
+async def test_a_session_expires(engines: Engines, by_secret: bool) -> None:
+    settings = LocalSettings.model_validate({"port": 0, "session_seconds": 0.5})
+    async with serving(settings) as url:
+        key = await mint(url) if by_secret else "sk-any"
+        before = time.time()
+        async with connect(url, key) as client:
+            created = await until(client, "session.created")
+            expires_at = created["session"]["expires_at"]
+            assert before < expires_at < time.time() + 1.5
+            error = (await until(client, "error"))["error"]
+            assert time.time() >= expires_at
+            assert error["type"] == "invalid_request_error"
+            assert error["code"] == "session_expired"
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.recv()
+    assert closed.value.rcvd == Close(1001, error["message"])
+
+
+async def test_an_intent_opens_a_session_that_only_listens(local_url: str) -> None:
+    url = local_url.replace("http", "ws") + "/realtime?intent=transcription"
+    async with websockets.connect(url, additional_headers=AUTH) as client:
+        created = await until(client, "session.created")
+    assert created["session"]["type"] == "transcription"
+    assert created["session"]["expires_at"] > time.time() + 3000
+
+
+async def mint(url: str, **body: Any) -> str:
+    async with httpx.AsyncClient(headers=AUTH) as client:
+        minted = await client.post(f"{url}/realtime/client_secrets", json=body)
+    return str(minted.json()["value"])
+
+
+async def test_a_secret_opens_sessions_until_it_expires_and_they_outlive_it(
+    local_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = {"type": "realtime", "instructions": "From the secret"}
+    secret = await mint(local_url, expires_after={"seconds": 10}, session=session)
+    async with connect(local_url, secret) as first, connect(local_url, secret) as other:
+        for client in (first, other):
+            created = (await until(client, "session.created"))["session"]
+            # `?model=x` is no reason to refuse it, and none to change the session.
+            assert created["instructions"] == "From the secret"
+            assert created["model"] != "x"
+            assert created["expires_at"] > time.time() + 3000
+        later = time.time() + 10
+        with monkeypatch.context() as clock:
+            clock.setattr(time, "time", lambda: later)
+            with pytest.raises(InvalidStatus) as refused:
+                await connect(local_url, secret)
+            async with httpx.AsyncClient() as caller:
+                offered = await caller.post(
+                    f"{local_url}/realtime/calls",
+                    headers={"Authorization": f"Bearer {secret}"},
+                )
+        denied = json.loads(refused.value.response.body)
+        assert refused.value.response.status_code == offered.status_code == 401
+        assert denied["error"]["code"] == "expired_api_key"
+        assert offered.json() == denied
+        await first.send('{"type":"response.cancel"}')
+        await until(first, "error")
 
 
 async def test_ten_seconds_at_once_are_heard(

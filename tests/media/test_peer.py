@@ -310,6 +310,62 @@ async def test_the_call_is_over_when_the_channel_is_closed() -> None:
         await over(peer)
 
 
+async def test_the_call_goes_on_when_we_close_the_channel() -> None:
+    async with calling() as (caller, peer, ear):
+        closed = asyncio.Event()
+        caller.channel.on("close", closed.set)
+        running = asyncio.create_task(peer.run())
+        peer.close_channel()
+        async with asyncio.timeout(10):
+            await closed.wait()
+        peer.send("{}")
+        before = len(ear.pcm)
+        await ear.until(lambda: len(ear.pcm) > before + 4800)
+        assert not running.done()
+        await peer.drain()
+        await peer.close()
+        await running
+
+
+async def test_what_was_sent_last_arrives_before_the_end() -> None:
+    async with calling() as (caller, peer, _):
+        peer.send('{"type":"last","text":"' + "x" * 200_000 + '"}')
+        await peer.drain()
+        await peer.close()
+        await caller.until("last")
+        await caller.closed()
+
+
+async def test_nobody_waits_for_a_caller_who_takes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("offhook.media.peer._DRAIN_SECONDS", 0.05)
+    async with calling() as (caller, peer, _):
+        await caller.channel.transport.transport.transport.stop()
+        peer.send("{}")
+        await peer.drain()
+
+
+async def test_who_vanishes_says_nothing() -> None:
+    gc.collect()
+    before, tasks = descriptors(), asyncio.all_tasks()
+    async with calling() as (caller, peer, _):
+        running = asyncio.create_task(peer.run())
+        await peer.vanish()
+        await running
+        assert caller.peer.connectionState == "connected"
+        assert caller.channel.readyState == "open"
+    assert descriptors() == before
+    await settled(tasks)
+
+
+async def test_without_a_channel_there_is_none_to_close() -> None:
+    async with Peer(Ear(), nothing) as peer:
+        await peer.answer(AUDIO_ONLY)
+        peer.close_channel()
+        await peer.drain()
+
+
 async def test_the_call_is_over_when_the_caller_falls_silent(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

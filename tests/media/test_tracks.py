@@ -201,3 +201,18 @@ async def _until_quiet(track: MediaStreamTrack) -> bytes:
         elif len(heard) > 24000:
             break
     return heard
+
+
+async def test_a_muted_track_asks_on_and_gives_nothing() -> None:
+    source = Source()
+    track = PulledTrack(source.pull)
+    await frames(track, 1)
+    track.mute()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.15):
+            await track.recv()
+    assert len(source.asked) > 5
+    waiting = asyncio.create_task(track.recv())
+    track.stop()
+    with pytest.raises(MediaStreamError):
+        await waiting

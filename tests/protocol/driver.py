@@ -6,10 +6,20 @@ import base64
 import itertools
 from typing import Any
 
-from offhook.protocol.effects import Abandon, Generate, Listen, Recognise, Reply, Send
+from offhook.protocol.effects import (
+    Abandon,
+    CallTool,
+    Generate,
+    Listen,
+    ListTools,
+    Recognise,
+    Reply,
+    Send,
+)
 from offhook.protocol.endpoint import Endpoint
 from offhook.protocol.session_config import effective
 from tests.official import problems
+from tests.official_order import Order
 
 Event = dict[str, Any]
 SPEECH_MS = 640
@@ -19,17 +29,20 @@ SECOND = b"\1\0" * 24000
 class Driver:
     """An endpoint and the shell around it, one step at a time."""
 
-    def __init__(self, *, playout: bool = False) -> None:
+    def __init__(self, *, playout: bool = False, session: Event | None = None) -> None:
         numbers = itertools.count(1)
         self.endpoint = Endpoint(
-            effective("sess_1", expires_at=3600, model=None),
+            session or effective("sess_1", expires_at=3600, model=None),
             playout=playout,
             make_id=lambda prefix: f"{prefix}_{next(numbers)}",
         )
         self.sent: list[Event] = []
+        self.order = Order(whole=True)
         self.turns: list[Recognise] = []
         self.answers: list[Generate] = []
         self.abandoned: list[str] = []
+        self.lists: list[ListTools] = []
+        self.calls: list[CallTool] = []
         self._ms = 0
 
     def drain(self) -> list[Event]:
@@ -39,6 +52,8 @@ class Driver:
             match effect:
                 case Send(event) | Reply(event):
                     assert problems(event) == [], event
+                    self.order.take(event)
+                    assert self.order.complaints == [], event
                     new.append(event)
                 case Recognise():
                     self.turns.append(effect)
@@ -46,6 +61,10 @@ class Driver:
                     self.answers.append(effect)
                 case Abandon(response_id):
                     self.abandoned.append(response_id)
+                case ListTools():
+                    self.lists.append(effect)
+                case CallTool():
+                    self.calls.append(effect)
                 case Listen():
                     pass
         self.sent += new
@@ -91,6 +110,14 @@ class Driver:
         self.endpoint.say(response_id, text)
         if pcm:
             self.endpoint.sound(response_id, pcm)
+        if finish:
+            self.endpoint.finish(response_id)
+        return self.drain()
+
+    def call(self, name: str, arguments: str = "{}", *, finish: bool = True) -> Any:
+        """Let the newest answer call a tool."""
+        response_id = self.answers[-1].response_id
+        self.endpoint.call(response_id, name, arguments)
         if finish:
             self.endpoint.finish(response_id)
         return self.drain()

@@ -11,6 +11,7 @@ from offhook.protocol.answering import Answering
 from offhook.protocol.conversation import Conversation
 from offhook.protocol.effects import Abandon, Generate, Outbox, Send
 from offhook.protocol.items import parsed
+from offhook.protocol.mcp_tools import McpTools
 from offhook.protocol.playout import Playout
 from offhook.protocol.prompt import Turn
 from offhook.protocol.session_config import effective
@@ -34,7 +35,10 @@ class Desk:
         self.outbox = Outbox(lambda prefix: f"{prefix}_{next(numbers)}")
         self.conversation = Conversation("conv_1")
         self.answering = Answering(
-            self.outbox, self.conversation, Playout() if playout else None
+            self.outbox,
+            self.conversation,
+            McpTools(self.outbox, self.conversation),
+            Playout() if playout else None,
         )
         self.wanted: list[Generate] = []
         self.abandoned: list[str] = []
@@ -103,13 +107,13 @@ def test_one_answer_may_differ_from_the_session() -> None:
     assert (request.voice, request.speed) == ("echo", 1.0)
 
 
-def test_an_account_s_own_voice_is_spoken_in_the_default_one() -> None:
+def test_an_account_s_own_voice_goes_by_its_id() -> None:
     desk = Desk()
     voice = {"output": {"voice": {"id": "voice_1"}}}
     desk.answering.create(SESSION, {"audio": voice})
     desk.answering.proceed()
     [request] = [e for e in desk.outbox.drain() if isinstance(e, Generate)]
-    assert request.voice == ""
+    assert request.voice == "voice_1"
 
 
 def test_a_context_of_its_own_may_quote_the_conversation() -> None:
@@ -158,7 +162,7 @@ def test_only_one_answer_at_a_time_is_in_the_conversation() -> None:
     assert desk.answering.unfinished == (first, beside)
     assert desk.answering.active is not None
     assert desk.answering.active.response_id == first
-    desk.answering.finish(first, 0)
+    desk.answering.finish(first, heard_ms=0)
     assert desk.answering.active is None
     assert desk.answering.unfinished == (beside,)
 
@@ -200,11 +204,11 @@ def test_a_caller_who_speaks_does_not_stop_what_runs_beside() -> None:
 def test_what_comes_after_the_end_is_not_wanted() -> None:
     desk = Desk(playout=True)
     answer = desk.create()
-    desk.answering.finish(answer, 0)
+    desk.answering.finish(answer, heard_ms=0)
     desk.drain()
     desk.answering.say(answer, "late")
-    desk.answering.sound(answer, SECOND, b"")
-    desk.answering.finish(answer, 0)
+    desk.answering.sound(answer, SECOND)
+    desk.answering.finish(answer, heard_ms=0)
     desk.answering.fail(answer, "late")
     assert desk.drain() == []
     assert desk.answering.pull(20) == b""
@@ -213,7 +217,7 @@ def test_what_comes_after_the_end_is_not_wanted() -> None:
 def test_an_empty_answer_is_an_answer() -> None:
     desk = Desk()
     answer = desk.create()
-    desk.answering.finish(answer, 0)
+    desk.answering.finish(answer, heard_ms=0)
     events = desk.drain()
     assert events[-2]["response"]["status"] == "completed"
     assert events[-2]["response"]["output"][0]["content"][0]["transcript"] == ""
@@ -224,8 +228,8 @@ def test_the_bill_counts_instructions_words_and_speech() -> None:
     desk.add("user", "x" * 400)
     answer = desk.create(instructions="y" * 399)
     desk.answering.say(answer, "z" * 40)
-    desk.answering.sound(answer, SECOND, SECOND)
-    desk.answering.finish(answer, 2000)
+    desk.answering.sound(answer, SECOND)
+    desk.answering.finish(answer, heard_ms=2000)
     done, limits = desk.drain()[-2:]
     used = done["response"]["usage"]
     assert used["input_token_details"]["text_tokens"] == 200
@@ -238,10 +242,10 @@ def test_the_bill_counts_instructions_words_and_speech() -> None:
 def test_a_clearing_cuts_each_item_where_it_was_heard() -> None:
     desk = Desk(playout=True)
     first = desk.create()
-    desk.answering.sound(first, SECOND, b"")
-    desk.answering.finish(first, 0)
+    desk.answering.sound(first, SECOND)
+    desk.answering.finish(first, heard_ms=0)
     second = desk.create()
-    desk.answering.sound(second, SECOND, b"")
+    desk.answering.sound(second, SECOND)
     assert len(desk.answering.pull(300)) == 300 * 48
     desk.drain()
     desk.answering.clear_playout()
@@ -255,8 +259,8 @@ def test_a_clearing_cuts_each_item_where_it_was_heard() -> None:
 def test_an_item_that_was_deleted_while_it_plays_is_only_cleared() -> None:
     desk = Desk(playout=True)
     answer = desk.create()
-    desk.answering.sound(answer, SECOND, b"")
-    desk.answering.finish(answer, 0)
+    desk.answering.sound(answer, SECOND)
+    desk.answering.finish(answer, heard_ms=0)
     desk.drain()
     item_id = desk.conversation.last_id()
     assert item_id is not None

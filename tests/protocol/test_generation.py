@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from typing import Any
 
 import pytest
 
-from offhook.protocol.generation import Generation, usage
+from offhook.protocol.generation import Generation
+from offhook.protocol.usage import usage
 from tests.official import problems
 from tests.protocol.driver import Event, kinds
 
@@ -15,26 +17,36 @@ NOTHING = usage(text_in="", text_out="", audio_in_ms=0, audio_out_ms=0)
 class Heap:
     """A generation, and everything that it said so far."""
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(
+        self,
+        *,
+        modality: str = "audio",
+        apart: bool = False,
+        stream_audio: bool = True,
+        **given: Any,
+    ) -> None:
+        numbers = itertools.count(1)
         self.sent: list[Event] = []
         self.added: list[Event] = []
-        fields: dict[str, Any] = {
-            "response_id": "resp_1",
-            "item_id": "item_1",
-            "conversation_id": "conv_1",
-            "modality": "audio",
+        pcm = {"type": "audio/pcm", "rate": 24000}
+        response = {
+            "id": "resp_1",
+            "conversation_id": None if apart else "conv_1",
+            "output_modalities": [modality],
             "metadata": None,
             "max_output_tokens": "inf",
-            "audio_output": {
-                "format": {"type": "audio/pcm", "rate": 24000},
-                "voice": "marin",
-            },
-            "stream_audio": True,
+            "audio": {"output": {"format": pcm, "voice": "marin"}},
         }
-        self.generation = Generation(self._emit, **fields | given)
+        self.generation = Generation(
+            self._emit,
+            None if apart else self._add,
+            response | given,
+            stream_audio=stream_audio,
+            make_id=lambda prefix: f"{prefix}_{next(numbers)}",
+        )
 
     def begin(self) -> None:
-        self.generation.begin(self._add)
+        self.generation.speaking()
 
     def take(self) -> list[Event]:
         sent, self.sent = self.sent, []
@@ -52,7 +64,8 @@ class Heap:
 
 def test_it_is_announced_before_there_is_anything_to_say() -> None:
     heap = Heap(metadata={"topic": "x"}, max_output_tokens=100)
-    assert heap.generation.item is None
+    assert heap.generation.message is None
+    assert not heap.generation.begun
     [event] = heap.take()
     assert event["type"] == "response.created"
     response = event["response"]
@@ -72,8 +85,8 @@ def test_later_changes_do_not_reach_an_event_that_was_sent() -> None:
     done = heap.take()[-1]["response"]
     assert created["response"]["status"] == "in_progress"
     assert added["item"] == {**added["item"], "status": "in_progress", "content": []}
-    assert heap.generation.item is not None
-    heap.generation.item["content"][0]["transcript"] = ""
+    assert heap.generation.message is not None
+    heap.generation.message.output.item["content"][0]["transcript"] = ""
     assert done["output"][0]["content"][0]["transcript"] == "One."
 
 
@@ -81,7 +94,7 @@ def test_the_item_stands_in_the_conversation_as_one_that_grows() -> None:
     heap = Heap()
     heap.begin()
     [item] = heap.added
-    assert item is heap.generation.item
+    assert item is heap.generation.speaking().output.item
     # Who truncates finds speech there, while clients are told of an empty item.
     assert item["content"] == [{"type": "output_audio", "transcript": ""}]
 
@@ -161,7 +174,7 @@ def test_nothing_is_owed_for_what_never_began() -> None:
 
 
 def test_out_of_band_the_conversation_is_left_alone() -> None:
-    heap = Heap(conversation_id=None, modality="text")
+    heap = Heap(apart=True, modality="text")
     heap.begin()
     heap.generation.close("completed", usage=NOTHING)
     assert heap.added == []
@@ -172,7 +185,7 @@ def test_words_that_were_cut_off_stay_forgotten() -> None:
     heap = Heap()
     heap.begin()
     heap.generation.say("One.")
-    heap.generation.truncated = True
+    heap.generation.speaking().truncated = True
     heap.generation.close("completed", usage=NOTHING)
     events = heap.take()
     assert events[-1]["response"]["output"][0]["content"][0]["transcript"] == ""
@@ -180,11 +193,57 @@ def test_words_that_were_cut_off_stay_forgotten() -> None:
     assert spoken["transcript"] == "One."
 
 
-def test_usage_adds_up() -> None:
-    used = usage(text_in="12345", text_out="1", audio_in_ms=1050, audio_out_ms=120)
-    assert used["input_token_details"]["text_tokens"] == 2
-    assert used["input_token_details"]["audio_tokens"] == 10
-    assert used["output_token_details"] == {"text_tokens": 1, "audio_tokens": 2}
-    assert (used["input_tokens"], used["output_tokens"]) == (12, 3)
-    assert used["total_tokens"] == 15
-    assert NOTHING["total_tokens"] == 0
+def test_a_call_stands_between_the_words_and_their_end() -> None:
+    heap = Heap()
+    heap.generation.say("Let me look.")
+    heap.take()
+    heap.generation.call("get_weather", '{"city":"Paris"}')
+    called = heap.take()
+    assert kinds(called) == [
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.function_call_arguments.delta",
+        "response.function_call_arguments.done",
+        "conversation.item.done",
+        "response.output_item.done",
+    ]
+    assert {e["output_index"] for e in called if "output_index" in e} == {1}
+    heap.generation.close("completed", usage=NOTHING)
+    response = heap.take()[-1]["response"]
+    assert [item["type"] for item in response["output"]] == ["message", "function_call"]
+    assert {item["status"] for item in response["output"]} == {"completed"}
+
+
+def test_a_call_of_a_server_s_tool_outlives_the_response() -> None:
+    heap = Heap()
+    heap.generation.call("roll", "{}", "dice")
+    heap.generation.close("completed", usage=NOTHING)
+    assert kinds(heap.take()) == [
+        "response.created",
+        "response.output_item.added",
+        "conversation.item.added",
+        "response.mcp_call_arguments.delta",
+        "response.mcp_call_arguments.done",
+        "response.done",
+    ]
+    [call] = heap.generation.mcp_calls
+    assert call.open
+
+
+@pytest.mark.parametrize(("most", "kept"), [(1, "1234"), (2, "12345678")])
+def test_words_end_where_the_tokens_do(most: int, kept: str) -> None:
+    heap = Heap(max_output_tokens=most, modality="text")
+    heap.generation.say("1234")
+    assert not heap.generation.full
+    heap.generation.say("567890")
+    assert heap.generation.full
+    assert heap.generation.text == kept
+
+
+def test_speech_ends_where_the_tokens_do() -> None:
+    heap = Heap(max_output_tokens=3)
+    assert heap.generation.sound(b"\0" * 4800, 100) == 100
+    assert heap.generation.sound(b"\0" * 4800, 100) == 50
+    pieces = [base64.b64decode(e["delta"]) for e in heap.take() if "delta" in e]
+    assert [len(piece) for piece in pieces] == [4800, 2400]
+    assert (heap.generation.audio_ms, heap.generation.full) == (150, True)

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import random
 from datetime import datetime
+from typing import Any
 
 import pytest
 
-from offhook.protocol.prompt import Prompt, Turn
+from offhook.protocol.prompt import Prompt, Tool, ToolCall, ToolOutput, Turn
 from offhook.speech.skills import Skills
+from tests.speech.tools.toolbox import ORDER, STATUS, WEATHER, handoff
 
 NOW = datetime(2026, 11, 22, 22, 8)
 DATE = "Today is Sunday, November 22, 2026."
@@ -216,3 +218,92 @@ def test_nobody_has_spoken() -> None:
 async def test_reply_comes_in_sentences() -> None:
     prompt = Prompt("", (Turn("user", "Hello."),))
     assert [s async for s in Skills().reply(prompt)] == ["Hello!", "How can I help?"]
+
+
+WEATHER_ASKED = Turn("user", "What's the weather in Paris?")
+WEATHER_CALL = ToolCall("get_weather", '{"city": "Paris"}', "call_1")
+SUNNY = ToolOutput("call_1", "Sunny, 21 degrees.")
+TO_ORDERS = ToolCall("transfer_to_orders", "{}", "call_1")
+ORDERS = ToolOutput("call_1", '{"assistant": "Orders"}')
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("turns", "how", "said"),
+    [
+        ((WEATHER_ASKED, WEATHER_CALL, SUNNY), {}, ["Sunny, 21 degrees."]),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY),
+            {"tools": ()},
+            ["Sunny, 21 degrees."],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL),
+            {},
+            ["I am still waiting for an answer."],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("assistant", "Sunny.")),
+            {},
+            ["How can I help?"],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY),
+            {"must_call": True},
+            ["Sunny, 21 degrees.", ToolCall("get_weather", '{"city": "Paris"}')],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("user", "And in Oslo?")),
+            {},
+            [ToolCall("get_weather", '{"city": "Oslo"}')],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, SUNNY, Turn("user", "How about jokes?")),
+            {},
+            [
+                "I am a small offline stand-in.",
+                "I heard: How about jokes?",
+                "Set OPENAI_API_KEY to talk to the real model.",
+            ],
+        ),
+        (
+            (WEATHER_ASKED, WEATHER_CALL, Turn("user", "What is 2 + 2?"), SUNNY),
+            {},
+            ["Sunny, 21 degrees.", "2 plus 2 is 4."],
+        ),
+        (
+            (Turn("user", "Orders, please"), TO_ORDERS, ORDERS),
+            {"tools": (STATUS,)},
+            ["Orders here.", "How can I help?"],
+        ),
+        (
+            (Turn("user", "Where is my order 42?"), TO_ORDERS, ORDERS),
+            {"tools": (ORDER, handoff("Orders"))},
+            ["Orders here.", ToolCall("lookup_order", '{"order_number": "42"}')],
+        ),
+        (
+            (Turn("user", "Transfer me to orders"), TO_ORDERS, ORDERS),
+            {"tools": (handoff("Orders"), STATUS)},
+            ["Orders here.", "How can I help?"],
+        ),
+        (
+            (Turn("user", "Where is my order?"), TO_ORDERS, ORDERS),
+            {"tools": (ORDER, handoff("Orders"))},
+            ["Orders here.", "Which order number?"],
+        ),
+        (
+            (Turn("user", "Hi."), Turn("system", "Be brief."), SUNNY),
+            {},
+            ["Sunny, 21 degrees.", "Hello!", "How can I help?"],
+        ),
+    ],
+)
+async def test_what_tools_return_is_said(
+    turns: tuple[Turn | ToolCall | ToolOutput, ...],
+    how: dict[str, Any],
+    said: list[str | ToolCall],
+) -> None:
+    tools: dict[str, tuple[Tool, ...]] = {"tools": (WEATHER,)}
+    prompt = Prompt("", turns, **(tools | how))
+    parts = [part async for part in Skills(lambda: NOW).reply(prompt)]
+    assert parts == said

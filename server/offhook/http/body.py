@@ -25,6 +25,7 @@ MAX_BODY = 256 * 1024
 _LINGER_BYTES = 4 * 2**20
 _LINGER_SECONDS = 1.0
 
+_JSON = "application/json"
 _SDP = "application/sdp"
 _MULTIPART = "multipart/form-data"
 
@@ -38,9 +39,28 @@ async def read_json(request: Request, seconds: float) -> dict[str, Any]:
     body = await _read(request, MAX_BODY, seconds)
     if not body:
         return {}
-    if _content_type(request) != "application/json":
-        raise _unsupported("application/json")
+    if _content_type(request) != _JSON:
+        raise _unsupported(_JSON)
     return json_object(body)
+
+
+async def read_text(request: Request, seconds: float, field: str) -> str:
+    """Read a text: one field of a JSON object, or else the body itself.
+
+    Raises:
+        InvalidRequest: It is neither, too large or too late.
+    """
+    body = await _read(request, MAX_BODY, seconds)
+    if _content_type(request) != _JSON:
+        return body.decode(errors="replace")
+    text = json_object(body).get(field)
+    if not isinstance(text, str):
+        raise InvalidRequest(
+            f"The body must be an object with a string as its {field!r}.",
+            code="invalid_type",
+            param=field,
+        )
+    return text
 
 
 async def read_offer(

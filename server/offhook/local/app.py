@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,14 +16,15 @@ from starlette.routing import Route, WebSocketRoute
 
 from offhook.errors import InvalidRequest
 from offhook.events import new_id
-from offhook.http.body import read_json, read_offer
+from offhook.http.body import read_json, read_offer, read_text
 from offhook.http.failures import HANDLERS
 from offhook.local.calls import Calls
-from offhook.local.keys import Keys, bearer
+from offhook.local.faults import CALL, HEADER, REQUEST, Fault, Faults
+from offhook.local.keys import Keys, bearer, mint_request
 from offhook.local.models import Models
 from offhook.local.socket import serve_socket
 from offhook.protocol import sdp
-from offhook.protocol.session_config import Session, effective, merged
+from offhook.protocol.session_config import requested, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,12 +32,12 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.websockets import WebSocket
 
+    from offhook.protocol.session_config import Session
     from offhook.settings import LocalSettings
 
 _log = logging.getLogger(__name__)
 
 _BODY_SECONDS = 10.0
-_SESSION_SECONDS = 3600  # OpenAI ends every session after 60 minutes
 
 
 class LocalEndpoint:
@@ -46,6 +48,8 @@ class LocalEndpoint:
         self.keys = Keys(key.get_secret_value() if key else None)
         self.models = Models(settings)
         self.calls = Calls()
+        self.faults = Faults(settings.faults)
+        self._seconds = settings.session_seconds
 
     @contextlib.asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -56,31 +60,27 @@ class LocalEndpoint:
     async def client_secrets(self, request: Request) -> Response:
         """`POST /v1/realtime/client_secrets`."""
         self.keys.check_api_key(bearer(request.headers))
-        body = await read_json(request, _BODY_SECONDS)
-        session = _session(body.get("session"), 0)
-        secret = self.keys.mint(session, _lifetime(body), time.time())
+        await self.faults.strike(request.headers, REQUEST)
+        wanted = mint_request(await read_json(request, _BODY_SECONDS))
+        session = requested(new_id("sess"), wanted.session, expires_at=0)
+        secret = self.keys.mint(session, wanted.seconds, time.time())
         return JSONResponse(
             {
                 "value": secret.value,
                 "expires_at": secret.expires_at,
-                "session": secret.session,
+                "session": shown(secret.session),
             }
         )
 
     async def create_call(self, request: Request) -> Response:
         """`POST /v1/realtime/calls`, raw or multipart."""
-        now = time.time()
-        minted = self.keys.check(bearer(request.headers), now)
+        minted = self.keys.check(bearer(request.headers), time.time())
+        fault = await self.faults.strike(request.headers, CALL)
         offer, given = await read_offer(request, _BODY_SECONDS)
         text = sdp.check_offer(offer)
-        expires_at = int(now) + _SESSION_SECONDS
-        if minted is not None:
-            # OpenAI: with a client secret, its own session stands.
-            session = {**minted, "id": new_id("sess"), "expires_at": expires_at}
-        else:
-            session = _session(given, expires_at)
+        session = self.session(minted, given, fault)
         engines = await self.models.loaded()
-        call_id, answer = await self.calls.answer(text, session, engines)
+        call_id, answer = await self.calls.answer(text, session, engines, fault)
         # OpenAI: Location is relative.
         return Response(
             answer,
@@ -92,14 +92,48 @@ class LocalEndpoint:
     async def hang_up(self, request: Request) -> Response:
         """`POST /v1/realtime/calls/{call_id}/hangup`."""
         self.keys.check_api_key(bearer(request.headers))
+        await self.faults.strike(request.headers, REQUEST, armed=False)
         await self.calls.hang_up(request.path_params["call_id"])
         return Response()
 
+    async def direct(self, request: Request) -> Response:
+        """`POST /v1/realtime/calls/{call_id}/accept`, `/reject` and `/refer`."""
+        self.keys.check_api_key(bearer(request.headers))
+        self.calls.find(request.path_params["call_id"])
+        raise InvalidRequest(
+            "Only SIP calls can be accepted, rejected or referred. This one came over "
+            "WebRTC: it can only be hung up.",
+            code="not_a_sip_call",
+        )
+
     async def socket(self, websocket: WebSocket) -> None:
         """`WS /v1/realtime?model=` and `?call_id=`."""
-        await serve_socket(
-            websocket, self.keys, self.models, self.calls, _SESSION_SECONDS
-        )
+        await serve_socket(websocket, self)
+
+    async def arm_faults(self, request: Request) -> Response:
+        """`POST /faults`: let the next requests go wrong."""
+        self.keys.check_api_key(bearer(request.headers))
+        text = await read_text(request, _BODY_SECONDS, "fault")
+        return JSONResponse({"armed": self.faults.arm(text)})
+
+    async def clear_faults(self, request: Request) -> Response:
+        """`DELETE /faults`: let nothing go wrong any more."""
+        self.keys.check_api_key(bearer(request.headers))
+        self.faults.clear()
+        return JSONResponse({"armed": []})
+
+    def session(self, minted: Session | None, wanted: Any, fault: Fault) -> Session:
+        """Make the session of a call: its client secret's, or the one it asks for.
+
+        Raises:
+            InvalidRequest: What it asks for is malformed.
+        """
+        seconds = self._seconds if fault.expire is None else fault.expire
+        expires_at = math.ceil(time.time() + seconds)
+        if minted is None:
+            return requested(new_id("sess"), wanted, expires_at=expires_at)
+        # OpenAI: with a client secret, its own session stands.
+        return {**minted, "id": new_id("sess"), "expires_at": expires_at}
 
     async def healthz(self, _: Request) -> Response:
         """`GET /healthz`: 200 once the models are loaded, 503 before."""
@@ -118,20 +152,27 @@ def create_app(settings: LocalSettings) -> Starlette:
             ),
             Route(calls, endpoint.create_call, methods=["POST"]),
             Route(f"{calls}/{{call_id}}/hangup", endpoint.hang_up, methods=["POST"]),
+            *(
+                Route(f"{calls}/{{call_id}}/{verb}", endpoint.direct, methods=["POST"])
+                for verb in ("accept", "reject", "refer")
+            ),
             WebSocketRoute("/v1/realtime", endpoint.socket),
             Route("/healthz", endpoint.healthz),
+            Route("/faults", endpoint.arm_faults, methods=["POST"]),
+            Route("/faults", endpoint.clear_faults, methods=["DELETE"]),
         ],
         middleware=[
             # As the real service: browsers with a client secret come from anywhere.
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],
-                allow_methods=["POST", "OPTIONS"],
+                allow_methods=["POST", "DELETE", "OPTIONS"],
                 allow_headers=[
                     "Authorization",
                     "Content-Type",
                     "X-OpenAI-Agents-SDK",
                     "OpenAI-Safety-Identifier",
+                    HEADER,
                 ],
                 expose_headers=["Location", "X-Request-Id"],
             )
@@ -139,26 +180,3 @@ def create_app(settings: LocalSettings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=endpoint.lifespan,
     )
-
-
-def _session(patch: Any, expires_at: int) -> Session:
-    model = patch.get("model") if isinstance(patch, dict) else None
-    session = effective(
-        new_id("sess"),
-        expires_at=expires_at,
-        model=model if isinstance(model, str) else None,
-    )
-    return session if patch is None else merged(session, patch)
-
-
-def _lifetime(body: dict[str, Any]) -> int:
-    after = body.get("expires_after")
-    seconds = after.get("seconds", 600) if isinstance(after, dict) else 600
-    if not isinstance(seconds, int) or not 10 <= seconds <= 7200:
-        raise InvalidRequest(
-            "Invalid value for 'expires_after.seconds': it must be between 10 and "
-            "7200 seconds.",
-            code="invalid_value",
-            param="expires_after.seconds",
-        )
-    return seconds

@@ -6,25 +6,23 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound
 from offhook.events import Event, new_id, serialise
 from offhook.local.connection import Connection
+from offhook.local.race import after, first, until
 from offhook.media.peer import Peer
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    from offhook.local.faults import Fault, Sink
     from offhook.protocol.session_config import Session
     from offhook.speech.engines import Engines
 
 _log = logging.getLogger(__name__)
-
-
-Sink = Callable[[Event], None]
 
 
 class Call:
@@ -33,13 +31,18 @@ class Call:
     Attributes:
         call_id: `rtc_…`.
         ended: Set when the call is over.
+        farewell: The code and the reason with which its sidebands are closed then.
     """
 
-    def __init__(self, session: Session, engines: Engines) -> None:
+    def __init__(self, session: Session, engines: Engines, fault: Fault) -> None:
         self.call_id = new_id("rtc")
         self.ended = asyncio.Event()
+        self.farewell = (1000, "The call has ended.")
+        self._expires_at = session["expires_at"]
+        self._fault = fault
         self._sidebands: list[Sink] = []
         self._peer = Peer(self, self._pull)
+        self._tell_caller = fault.sieve(lambda e: self._peer.send(serialise(e)))
         self._connection = Connection(
             Endpoint(session, playout=True), engines, self._send
         )
@@ -62,10 +65,34 @@ class Call:
         # The peer leaves first: it must not report to a connection that has ended.
         try:
             async with self._connection, self._peer:
-                await self._peer.run()
+                await self._hold()
         finally:
             self.ended.set()
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
+
+    async def _hold(self) -> None:
+        end = await first(
+            left=self._peer.run(),
+            expired=until(self._expires_at),
+            dropped=self._later(self._fault.drop),
+            halved=self._later(self._fault.half_close, self._peer.close_channel),
+            muted=self._later(self._fault.drop_media, self._peer.mute),
+        )
+        if end == "expired":
+            self.farewell = (1001, self._connection.expire())
+            await self._peer.drain()
+        elif end == "dropped":
+            await self._peer.vanish()
+
+    async def _later(
+        self, seconds: float | None, act: Callable[[], None] | None = None
+    ) -> None:
+        """Return so long after the caller has connected; or act then, and stay."""
+        await self._peer.connected()
+        await after(seconds)
+        if act:
+            act()
+            await after(None)
 
     async def hang_up(self) -> None:
         """End the call; `run` returns."""
@@ -103,9 +130,6 @@ class Call:
         for tell in (self._tell_caller, *self._sidebands):
             tell(event)
 
-    def _tell_caller(self, event: Event) -> None:
-        self._peer.send(serialise(event))
-
 
 class Calls:
     """All live calls, each in a task of one group.
@@ -126,14 +150,14 @@ class Calls:
         await self._tasks.__aexit__(None, None, None)
 
     async def answer(
-        self, offer: str, session: Session, engines: Engines
+        self, offer: str, session: Session, engines: Engines, fault: Fault
     ) -> tuple[str, str]:
         """Start a call and return its id and the SDP answer.
 
         Raises:
             InvalidRequest: `invalid_offer`.
         """
-        call = Call(session, engines)
+        call = Call(session, engines, fault)
         sdp = await call.answer(offer)
         self._live[call.call_id] = call
         self._tasks.create_task(self._run(call))

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from typing import TYPE_CHECKING
 
-from offhook.errors import InvalidRequest, OffhookError
+from offhook.errors import InvalidRequest, McpError, OffhookError
 from offhook.events import Event, parse
+from offhook.local.mcp import McpClients
 from offhook.protocol.effects import (
     Abandon,
+    CallTool,
     Effect,
     Generate,
     Listen,
+    ListTools,
     Recognise,
     Reply,
     Send,
@@ -57,11 +61,15 @@ class Connection:
         self._backlog = 0
         self._room = asyncio.Event()
         self._room.set()
+        self._began = 0.0
+        self._mcp = McpClients()
         self._work = asyncio.TaskGroup()
         self._running: set[asyncio.Task[None]] = set()
         self._answers: dict[str, asyncio.Task[None]] = {}
 
     async def __aenter__(self) -> Connection:
+        self._began = time.monotonic()
+        await self._mcp.__aenter__()
         await self._work.__aenter__()
         self._start(self._listen())
         return self
@@ -74,7 +82,10 @@ class Connection:
     ) -> None:
         for task in self._running:
             task.cancel()
-        await self._work.__aexit__(kind, error, trace)
+        try:
+            await self._work.__aexit__(kind, error, trace)
+        finally:
+            await self._mcp.__aexit__(kind, error, trace)
 
     def open(self) -> None:
         """Greet the client."""
@@ -96,6 +107,12 @@ class Connection:
         except InvalidRequest as error:
             self._endpoint.refuse(error)
         self._flush()
+
+    def expire(self) -> str:
+        """Tell the client that the session has lasted too long; return the reason."""
+        reason = self._endpoint.expire(time.monotonic() - self._began)
+        self._flush()
+        return reason
 
     async def room(self) -> None:
         """Return when the ear has caught up; await it between messages."""
@@ -131,6 +148,10 @@ class Connection:
             case Abandon(response_id):
                 if answer := self._answers.pop(response_id, None):
                     answer.cancel()
+            case ListTools():
+                self._start(self._list_tools(effect))
+            case CallTool():
+                self._start(self._call_tool(effect))
 
     def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = self._work.create_task(work)
@@ -176,6 +197,29 @@ class Connection:
             self._endpoint.unheard(
                 turn.item_id, turn.attempt, "The speech could not be recognised."
             )
+        self._flush()
+
+    async def _list_tools(self, request: ListTools) -> None:
+        try:
+            tools = await self._mcp.list_tools(request.server)
+            self._endpoint.listed(request.item_id, tools)
+        except Exception as error:
+            _log.warning("no tools: %s", error)
+            self._endpoint.unlisted(request.item_id)
+        self._flush()
+
+    async def _call_tool(self, request: CallTool) -> None:
+        try:
+            output = await self._mcp.call(
+                request.server, request.name, request.arguments
+            )
+            self._endpoint.returned(request.item_id, output)
+        except McpError as error:
+            self._endpoint.failed(request.item_id, error.error)
+        except Exception as error:
+            _log.exception("a tool could not be called")
+            failure = McpError("tool_execution_error", str(error))
+            self._endpoint.failed(request.item_id, failure.error)
         self._flush()
 
     async def _generate(self, request: Generate) -> None:

@@ -4,16 +4,51 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field, TypeAdapter
 
 from offhook.errors import Unauthorized
 from offhook.events import new_id
+from offhook.protocol.validation import Strict, check
 
 if TYPE_CHECKING:
     from offhook.protocol.session_config import Session
 
 # Far more than a test needs; the oldest secret goes first.
 _MOST_SECRETS = 10_000
+
+
+class ExpiresAfter(Strict):
+    """How long a client secret is good for."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: Annotated[int, Field(ge=10, le=7200)] = 600
+
+
+class MintRequest(Strict):
+    """What a mint is asked for; the session is checked where it is made."""
+
+    expires_after: ExpiresAfter | None = None
+    session: Any = None
+
+    @property
+    def seconds(self) -> int:
+        """How long the secret is good for."""
+        return (self.expires_after or ExpiresAfter()).seconds
+
+
+_MINT_REQUEST: TypeAdapter[MintRequest] = TypeAdapter(MintRequest)
+
+
+def mint_request(body: Any) -> MintRequest:
+    """Check the body of a mint.
+
+    Raises:
+        InvalidRequest: It is malformed.
+    """
+    request: MintRequest = check(_MINT_REQUEST, body)
+    return request
 
 
 @dataclass(frozen=True)

@@ -8,21 +8,23 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import JSONResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, new_id, serialise
-from offhook.local.calls import Call, Calls
+from offhook.http.failures import answer
+from offhook.local.calls import Call
 from offhook.local.connection import Connection
-from offhook.local.keys import Keys, bearer
+from offhook.local.faults import CALL, SIDEBAND, Fault
+from offhook.local.keys import bearer
+from offhook.local.race import after, first, until
 from offhook.protocol.endpoint import Endpoint
-from offhook.protocol.session_config import Session, effective
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from offhook.local.models import Models
+    from offhook.local.app import LocalEndpoint
+    from offhook.protocol.session_config import Session
     from offhook.speech.engines import Engines
 
 _log = logging.getLogger(__name__)
@@ -36,9 +38,7 @@ _UNREAD_BYTES = 96 * 2**20
 _FAREWELL_SECONDS = 1.0
 
 
-async def serve_socket(
-    websocket: WebSocket, keys: Keys, models: Models, calls: Calls, seconds: int
-) -> None:
+async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
     """Serve one WebSocket until either side closes it.
 
     With `?call_id=` it is a sideband: a second way to control a call that has its
@@ -46,12 +46,11 @@ async def serve_socket(
     """
     offered = websocket.scope.get("subprotocols", [])
     try:
-        session = _admit(websocket, offered, keys, calls, seconds)
-        engines = await models.loaded()
+        session, fault = await _admit(websocket, offered, local)
+        engines = await local.models.loaded()
     except OffhookError as error:
         # Refused before the upgrade, so that clients see the status.
-        denial = JSONResponse(error.body(), status_code=error.status)
-        await websocket.send_denial_response(denial)
+        await websocket.send_denial_response(answer(error))
         return
     # Select `realtime` if it was offered and nothing otherwise: browsers abort on the
     # one mistake, Python's websockets on the other.
@@ -62,41 +61,74 @@ async def serve_socket(
     outgoing = _Outgoing()
     try:
         if isinstance(session, Call):
-            await _accompany(websocket, session, outgoing)
+            end = await _accompany(websocket, session, outgoing, fault)
         else:
-            await _converse(websocket, session, engines, outgoing)
+            end = await _converse(websocket, session, engines, outgoing, fault)
     except Exception:
         _log.exception("a session failed")
         await _close(websocket, 1011, "The session failed.")
-    if outgoing.overrun.is_set():
-        _log.warning("a client left %d bytes unread: closing", _UNREAD_BYTES)
-        await _close(websocket, 1008, "Too many unread events.")
+    else:
+        await _part(websocket, end)
 
 
 async def _converse(
-    websocket: WebSocket, session: Session, engines: Engines, outgoing: _Outgoing
-) -> None:
-    connection = Connection(Endpoint(session, playout=False), engines, outgoing.put)
+    websocket: WebSocket,
+    session: Session,
+    engines: Engines,
+    outgoing: _Outgoing,
+    fault: Fault,
+) -> str:
+    send = fault.sieve(outgoing.put)
+    connection = Connection(Endpoint(session, playout=False), engines, send)
     async with connection:
         connection.open()
-        await _until_first(
-            _read(websocket, connection.receive, connection.room),
-            _write(websocket, outgoing),
-            outgoing.overrun.wait(),
+        end = await first(
+            left=_read(websocket, connection.receive, connection.room),
+            expired=until(session["expires_at"]),
+            **_ends(websocket, outgoing, fault),
         )
+        reason = connection.expire() if end == "expired" else None
+    if reason:
+        await _close(websocket, 1001, reason, last=outgoing)
+    return end
 
 
-async def _accompany(websocket: WebSocket, call: Call, outgoing: _Outgoing) -> None:
+async def _accompany(
+    websocket: WebSocket, call: Call, outgoing: _Outgoing, fault: Fault
+) -> str:
+    send = fault.sieve(outgoing.put)
     # OpenAI: nothing is sent unprompted here, not even session.created.
-    with call.attached(outgoing.put):
-        await _until_first(
-            _read(websocket, lambda text: call.message(text, outgoing.put), call.room),
-            _write(websocket, outgoing),
-            outgoing.overrun.wait(),
-            call.ended.wait(),
+    with call.attached(send):
+        end = await first(
+            left=_read(websocket, lambda text: call.message(text, send), call.room),
+            ended=call.ended.wait(),
+            **_ends(websocket, outgoing, fault),
         )
-    if call.ended.is_set():
-        await _close(websocket, 1000, "The call has ended.")
+    if end == "ended":
+        await _close(websocket, *call.farewell, last=outgoing)
+    return end
+
+
+def _ends(
+    websocket: WebSocket, outgoing: _Outgoing, fault: Fault
+) -> dict[str, Coroutine[Any, Any, object]]:
+    """Name what may end a session and a sideband alike."""
+    return {
+        "gone": _write(websocket, outgoing),
+        "overrun": outgoing.overrun.wait(),
+        "halved": after(fault.half_close),
+        "dropped": after(fault.drop),
+    }
+
+
+async def _part(websocket: WebSocket, end: str) -> None:
+    # A connection left without a close is cut by the server: a fault may want it.
+    if end == "halved":
+        while (await websocket.receive())["type"] != "websocket.disconnect":
+            pass
+    elif end == "overrun":
+        _log.warning("a client left %d bytes unread: closing", _UNREAD_BYTES)
+        await _close(websocket, 1008, "Too many unread events.")
 
 
 class _Outgoing:
@@ -126,48 +158,51 @@ class _Outgoing:
         self._bytes -= len(text)
         return text
 
-
-async def _until_first(*parts: Coroutine[Any, Any, object]) -> None:
-    """Run these until one ends, and cancel the others; raise what one raised."""
-    tasks = [asyncio.create_task(part) for part in parts]
-    try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        ends = await asyncio.gather(*tasks, return_exceptions=True)
-    for end in ends:
-        if isinstance(end, Exception):
-            raise end
+    @property
+    def waiting(self) -> bool:
+        """Whether there is a next one already."""
+        return not self._texts.empty()
 
 
-async def _close(websocket: WebSocket, code: int, reason: str) -> None:
+async def _close(
+    websocket: WebSocket, code: int, reason: str, last: _Outgoing | None = None
+) -> None:
     # To a client that does not read, not even this can be sent.
     with contextlib.suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
         async with asyncio.timeout(_FAREWELL_SECONDS):
+            while last and last.waiting:
+                await websocket.send_text(await last.get())
             await websocket.close(code, reason)
 
 
-def _admit(
-    websocket: WebSocket, offered: list[str], keys: Keys, calls: Calls, seconds: int
-) -> Session | Call:
+async def _admit(
+    websocket: WebSocket, offered: list[str], local: LocalEndpoint
+) -> tuple[Session | Call, Fault]:
     named = [p for p in offered if p.startswith(_KEY_PROTOCOL)]
     key = named[0].removeprefix(_KEY_PROTOCOL) if named else bearer(websocket.headers)
-    now = time.time()
-    minted = keys.check(key, now)
+    minted = local.keys.check(key, time.time())
     query = websocket.query_params
+    able = SIDEBAND if "call_id" in query else CALL
+    fault = await local.faults.strike(websocket.headers, able)
+    ways = [name for name in ("model", "call_id", "intent") if name in query]
+    if len(ways) > 1:
+        raise InvalidRequest(
+            "Mutually exclusive parameters: give only one of "
+            f"{' and '.join(repr(name) for name in ways)}.",
+            code="mutually_exclusive_parameters",
+            param=ways[1],
+        )
     if "call_id" in query:
         # OpenAI: a client secret sees no call at all, its own included.
-        return calls.find("" if minted is not None else query["call_id"])
-    model = query.get("model")
-    if not model and minted is None:
+        return local.calls.find("" if minted else query["call_id"]), fault
+    wanted: Session = {"type": "realtime", "model": query.get("model")}
+    if query.get("intent") == "transcription":
+        wanted = {"type": "transcription"}
+    elif not wanted["model"] and minted is None:
         raise InvalidRequest(
             "You must provide a model parameter.", code="missing_model", param="model"
         )
-    expires_at = int(now) + seconds
-    if minted is not None:
-        return {**minted, "id": new_id("sess"), "expires_at": expires_at}
-    return effective(new_id("sess"), expires_at=expires_at, model=model)
+    return local.session(minted, wanted, fault), fault
 
 
 def _is_beta(websocket: WebSocket, offered: list[str]) -> bool:

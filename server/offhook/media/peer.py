@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Protocol
 
@@ -29,6 +30,8 @@ _log = logging.getLogger(__name__)
 
 # aioice itself never gives up on an offer without end-of-candidates.
 _CONNECT_SECONDS = 15.0
+# How long the last events may take to reach the caller.
+_DRAIN_SECONDS = 1.0
 
 
 class Listener(Protocol):
@@ -128,6 +131,10 @@ class Peer:
             return
         await self._closed.wait()
 
+    async def connected(self) -> None:
+        """Return when the caller has connected, or the call is over."""
+        await self._connected.wait()
+
     def send(self, text: str) -> None:
         """Send one event; without an open channel it is dropped."""
         channel = self._channel
@@ -138,6 +145,32 @@ class Peer:
         except (ValueError, InvalidStateError, ConnectionError) as error:
             # Larger than the other side takes, or it is just closing.
             _log.warning("event of %d bytes not sent: %s", len(text), error)
+
+    def mute(self) -> None:
+        """Send no audio any more."""
+        self._track.mute()
+
+    def close_channel(self) -> None:
+        """Close the data channel, and keep the call."""
+        if self._channel:
+            self._channel.remove_listener("close", self._closed.set)
+            self._channel.close()
+
+    async def drain(self) -> None:
+        """Close the data channel once the caller has what was sent, if it is quick."""
+        if self._channel and self._channel.readyState == "open":
+            self._channel.close()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_DRAIN_SECONDS):
+                    await self._closed.wait()
+
+    async def vanish(self) -> None:
+        """Close a connection that was made, without a goodbye: nothing is sent."""
+        sctp = self._connection.sctp
+        transports = [t.receiver.transport for t in self._connection.getTransceivers()]
+        for transport in (*transports, *([sctp.transport] if sctp else ())):
+            await transport.transport.stop()
+        await self.close()
 
     async def close(self) -> None:
         """Close the connection; safe to call twice, and to cancel."""

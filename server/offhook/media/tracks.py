@@ -38,13 +38,25 @@ class PulledTrack(MediaStreamTrack):
     def __init__(self, pull: Callable[[int], bytes]) -> None:
         super().__init__()
         self._pull = pull
+        self._muted = False
         self._resampler = Resampler(24000, _RATE)
         self._ready = b""
         self._pts = 0
         self._due: float | None = None
 
+    def mute(self) -> None:
+        """Ask on in time, and hand out nothing any more: not even silence."""
+        self._muted = True
+
     async def recv(self) -> AudioFrame:
         """Return the next frame when it is due."""
+        pcm = await self._next()
+        while self._muted:
+            pcm = await self._next()
+        pcm += silence(FRAME_MS, 24000)[len(pcm) :]
+        return self._frame(self._resampler.feed(pcm))
+
+    async def _next(self) -> bytes:
         if self.readyState != "live":
             raise MediaStreamError
         now = time.monotonic()
@@ -52,9 +64,7 @@ class PulledTrack(MediaStreamTrack):
             self._due = now
         await asyncio.sleep(self._due - now)
         self._due += FRAME_MS / 1000
-        pcm = self._pull(FRAME_MS)
-        pcm += silence(FRAME_MS, 24000)[len(pcm) :]
-        return self._frame(self._resampler.feed(pcm))
+        return self._pull(FRAME_MS)
 
     def _frame(self, pcm: bytes) -> AudioFrame:
         # The resampler works in blocks of 940 samples: now and then two come, and at

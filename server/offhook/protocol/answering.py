@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.conversation import turns
 from offhook.protocol.effects import Abandon, Generate, Outbox
-from offhook.protocol.generation import Generation, usage
+from offhook.protocol.generation import Generation, Status
 from offhook.protocol.items import Item, parsed
 from offhook.protocol.playout import Playout, Started
-from offhook.protocol.prompt import Prompt, Turn
+from offhook.protocol.prompt import Prompt, ToolOutput, Turn
+from offhook.protocol.request import Request
+from offhook.protocol.usage import usage
+from offhook.protocol.wire_audio import WireAudio
 
 if TYPE_CHECKING:
     from offhook.protocol.conversation import Conversation
+    from offhook.protocol.mcp_tools import McpTools
     from offhook.protocol.session_config import Session
 
 _TOKENS_PER_MINUTE = 40_000
+
+
+@dataclass
+class _Answer:
+    """A response in progress, and what it was asked to be.
+
+    Attributes:
+        items: What to answer; None for the conversation.
+        wire: Encodes the audio; None where a track carries it.
+        waiting: Whether the caller's words are still to come.
+    """
+
+    generation: Generation
+    request: Request
+    items: list[Item] | None
+    wire: WireAudio | None
+    waiting: bool = True
+    text_in: str = ""
 
 
 class Answering:
@@ -26,29 +48,41 @@ class Answering:
     Args:
         outbox: Where events and effects go.
         conversation: What is answered.
+        mcp: The tools of MCP servers.
         playout: Holds the audio where we own the playing of it (WebRTC); without
             one the audio goes out as events.
     """
 
     def __init__(
-        self, outbox: Outbox, conversation: Conversation, playout: Playout | None
+        self,
+        outbox: Outbox,
+        conversation: Conversation,
+        mcp: McpTools,
+        playout: Playout | None,
     ) -> None:
         self._outbox = outbox
         self._conversation = conversation
+        self._mcp = mcp
         self._playout = playout
-        self._running: dict[str, Generation] = {}
-        self._waiting: list[tuple[Generate, list[Item] | None]] = []
-        self._text_in: dict[str, str] = {}
+        self._running: dict[str, _Answer] = {}
+        self._audible_until_ms: int | None = None
 
     @property
     def active(self) -> Generation | None:
         """The response in the default conversation, if one is in progress."""
-        return next((g for g in self._running.values() if g.in_conversation), None)
+        generations = (answer.generation for answer in self._running.values())
+        return next((g for g in generations if g.in_conversation), None)
 
     @property
     def unfinished(self) -> tuple[str, ...]:
         """The ids of all responses in progress."""
         return tuple(self._running)
+
+    def quiet(self, now_ms: int) -> bool:
+        """Whether an answer was given, and all of it should have been heard by now."""
+        if self.active or (self._playout and self._playout.busy):
+            return False
+        return self._audible_until_ms is not None and now_ms >= self._audible_until_ms
 
     def create(self, session: Session, params: dict[str, Any]) -> None:
         """Begin a response; it is made once `proceed` is called.
@@ -58,90 +92,108 @@ class Answering:
             params: The `response` of a `response.create`.
 
         Raises:
-            InvalidRequest: One is in progress already, or an input item is bad.
+            InvalidRequest: One is in progress already, or the request is bad.
         """
-        apart = params.get("conversation") == "none"
-        if not apart and (active := self.active):
+        request = Request(session, params)
+        if not request.apart and (active := self.active):
             raise InvalidRequest(
                 "Conversation already has an active response in progress: "
                 f"{active.response_id}. Wait until the response is finished before "
                 "creating a new one.",
                 code="conversation_already_has_active_response",
             )
+        request.check()
         items = self._context(params.get("input"))
-        output = _output(session, params)
-        modality = _modality(session, params)
+        self._mcp.configure(params.get("tools") or [])
+        response_id = self._outbox.make_id("resp")
         generation = Generation(
             self._outbox.emit,
-            response_id=self._outbox.make_id("resp"),
-            item_id=self._outbox.make_id("item"),
-            conversation_id=None if apart else self._conversation.id,
-            modality=modality,
-            metadata=params.get("metadata"),
-            max_output_tokens=params.get("max_output_tokens")
-            or session["max_output_tokens"],
-            audio_output={"format": output["format"], "voice": output["voice"]},
+            None if request.apart else self._conversation.add,
+            request.response(response_id, self._conversation.id),
             stream_audio=self._playout is None,
+            make_id=self._outbox.make_id,
         )
-        self._running[generation.response_id] = generation
-        instructions = params.get("instructions")
-        request = Generate(
-            response_id=generation.response_id,
-            prompt=Prompt(
-                session["instructions"] if instructions is None else instructions, ()
-            ),
-            modality=modality,
-            voice=output["voice"] if isinstance(output["voice"], str) else "",
-            speed=output["speed"],
-        )
-        self._waiting.append((request, items))
+        wire = None if self._playout else WireAudio(request.output["format"])
+        self._running[response_id] = _Answer(generation, request, items, wire)
 
     def proceed(self) -> None:
-        """Start what has waited for the caller's words."""
-        waiting, self._waiting = self._waiting, []
-        for request, items in waiting:
-            said = turns(self._conversation if items is None else items)
-            prompt = replace(request.prompt, turns=said)
-            self._text_in[request.response_id] = _text_of(prompt)
-            self._outbox.request(replace(request, prompt=prompt))
+        """Start what has waited for the caller's words, or for its own tools."""
+        for response_id, answer in self._running.items():
+            # OpenAI: a server named by the session is not waited for.
+            own = answer.request.params.get("tools") or []
+            if not answer.waiting or self._mcp.listing(own):
+                continue
+            answer.waiting = False
+            items = self._conversation if answer.items is None else answer.items
+            prompt = answer.request.prompt(turns(items), self._mcp)
+            answer.text_in = _text_of(prompt)
+            output = answer.request.output
+            self._outbox.request(
+                Generate(
+                    response_id=response_id,
+                    prompt=prompt,
+                    modality=answer.request.modality,
+                    voice=output["voice"],
+                    speed=output["speed"],
+                )
+            )
 
     def say(self, response_id: str, delta: str) -> None:
         """Take words of an answer."""
-        if generation := self._begun(response_id):
-            generation.say(delta)
+        if answer := self._running.get(response_id):
+            answer.generation.say(delta)
+            self._stop_if_full(answer)
 
-    def sound(self, response_id: str, pcm: bytes, encoded: bytes) -> None:
-        """Take speech of an answer.
-
-        Args:
-            response_id: Which answer.
-            pcm: As 24 kHz PCM.
-            encoded: The same in the session's output format.
-        """
-        if not (generation := self._begun(response_id)):
+    def sound(self, response_id: str, pcm: bytes) -> None:
+        """Take speech of an answer: 24 kHz PCM."""
+        answer = self._running.get(response_id)
+        if answer is None or answer.request.modality == "text":
             return
-        generation.sound(encoded, len(pcm) // 48)
-        if generation.in_conversation:
-            self._conversation.keep_audio(generation.item_id, pcm)
+        encoded = answer.wire.encode(pcm) if answer.wire else b""
+        kept = answer.generation.sound(encoded, len(pcm) // 48)
+        pcm = pcm if kept == len(pcm) // 48 else pcm[: kept * 48]
+        item_id = answer.generation.speaking().output.item["id"]
+        if answer.generation.in_conversation:
+            self._conversation.keep_audio(item_id, pcm)
         if self._playout:
-            self._playout.put(response_id, generation.item_id, pcm)
+            self._playout.put(response_id, item_id, pcm)
+        self._stop_if_full(answer)
 
-    def finish(self, response_id: str, heard_ms: int) -> None:
+    def call(self, response_id: str, name: str, arguments: str) -> None:
+        """Take a call of a tool; one that was not offered is left out."""
+        answer = self._running.get(response_id)
+        if answer is None or (answer.generation.calls and not answer.request.parallel):
+            return
+        try:
+            label = answer.request.server_of(name, self._mcp)
+        except KeyError:
+            return
+        answer.generation.call(name, arguments, label)
+        self._stop_if_full(answer)
+
+    def finish(self, response_id: str, *, heard_ms: int = 0, now_ms: int = 0) -> None:
         """Close an answer that is complete.
 
         Args:
             response_id: Which answer.
             heard_ms: How much speech of the caller is in the context.
+            now_ms: When it is, on the clock of the caller's audio.
         """
-        if self._begun(response_id):
-            self._close(response_id, "completed", heard_ms=heard_ms)
+        if answer := self._running.get(response_id):
+            if not answer.generation.begun:
+                answer.generation.speaking()
+            if answer.wire and answer.generation.audio_ms:
+                answer.generation.sound(answer.wire.encode(b"", last=True), 0)
+            self._close(answer, "completed", heard_ms=heard_ms)
+            if answer.generation.in_conversation:
+                # OpenAI: the time of `response.done` and as long as the audio plays.
+                self._audible_until_ms = now_ms + answer.generation.audio_ms
 
     def fail(self, response_id: str, code: str) -> None:
         """Close an answer that could not be made."""
-        if response_id in self._running:
-            self._close(
-                response_id, "failed", error={"type": "server_error", "code": code}
-            )
+        if answer := self._running.get(response_id):
+            error = {"type": "server_error", "code": code}
+            self._close(answer, "failed", error=error)
 
     def cancel(self, response_id: str | None, reason: str) -> None:
         """Close an answer that is not wanted any more.
@@ -149,19 +201,16 @@ class Answering:
         Raises:
             InvalidRequest: There is none.
         """
-        generation = self._running.get(response_id) if response_id else self.active
-        if generation is None:
+        active = self.active
+        wanted = response_id or (active.response_id if active else "")
+        answer = self._running.get(wanted)
+        if answer is None:
             raise InvalidRequest(
                 "Cancellation failed: no active response found",
                 code="response_cancel_not_active",
             )
-        self._waiting = [
-            (request, items)
-            for request, items in self._waiting
-            if request.response_id != generation.response_id
-        ]
-        self._outbox.request(Abandon(generation.response_id))
-        self._close(generation.response_id, "cancelled", reason=reason)
+        self._outbox.request(Abandon(wanted))
+        self._close(answer, "cancelled", reason=reason)
 
     def interrupt(self) -> None:
         """Stop answering because the caller speaks."""
@@ -198,8 +247,10 @@ class Answering:
             InvalidRequest: Not speech of the assistant, or shorter than that.
         """
         self._conversation.truncate(item_id, content_index, end_ms)
-        for generation in self._running.values():
-            generation.truncated |= generation.item_id == item_id
+        for answer in self._running.values():
+            message = answer.generation.message
+            if message and message.output.item["id"] == item_id:
+                message.truncated = True
         self._outbox.emit(
             {
                 "type": "conversation.item.truncated",
@@ -220,26 +271,26 @@ class Answering:
             self._outbox.emit({**event, "response_id": notice.response_id})
         return pcm
 
-    def _begun(self, response_id: str) -> Generation | None:
-        generation = self._running.get(response_id)
-        if generation and generation.item is None:
-            generation.begin(self._conversation.add)
-        return generation
+    def _stop_if_full(self, answer: _Answer) -> None:
+        if answer.generation.full:
+            self._outbox.request(Abandon(answer.generation.response_id))
+            self._close(answer, "incomplete", reason="max_output_tokens")
 
     def _close(
         self,
-        response_id: str,
-        status: Literal["completed", "cancelled", "failed"],
+        answer: _Answer,
+        status: Status,
         *,
         reason: str | None = None,
         error: dict[str, str] | None = None,
         heard_ms: int = 0,
     ) -> None:
-        generation = self._running.pop(response_id)
+        generation = answer.generation
+        del self._running[generation.response_id]
         if self._playout:
-            self._playout.finish(response_id)
+            self._playout.finish(generation.response_id)
         used = usage(
-            text_in=self._text_in.pop(response_id, ""),
+            text_in=answer.text_in,
             text_out=generation.text,
             audio_in_ms=heard_ms,
             audio_out_ms=generation.audio_ms,
@@ -250,6 +301,8 @@ class Answering:
         reset = round((_TOKENS_PER_MINUTE - left) / _TOKENS_PER_MINUTE * 60, 3)
         limits = [{**limit, "reset_seconds": reset}]
         self._outbox.emit({"type": "rate_limits.updated", "rate_limits": limits})
+        for output in generation.mcp_calls:
+            self._mcp.run(output, cancelled=status != "completed")
 
     def _context(self, given: list[Any] | None) -> list[Item] | None:
         if given is None:
@@ -266,20 +319,5 @@ class Answering:
 
 def _text_of(prompt: Prompt) -> str:
     said = (turn.text for turn in prompt.turns if isinstance(turn, Turn))
-    return " ".join([prompt.instructions, *said])
-
-
-def _modality(session: Session, params: dict[str, Any]) -> Literal["text", "audio"]:
-    modalities = params.get("output_modalities") or session["output_modalities"]
-    return "text" if modalities == ["text"] else "audio"
-
-
-def _output(session: Session, params: dict[str, Any]) -> dict[str, Any]:
-    given = (params.get("audio") or {}).get("output") or {}
-    # The format is the session's: it belongs to the connection, not to one answer.
-    present = {
-        key: value
-        for key, value in given.items()
-        if value is not None and key != "format"
-    }
-    return {**session["audio"]["output"], **present}
+    returned = (t.output for t in prompt.turns if isinstance(t, ToolOutput))
+    return " ".join([prompt.instructions, *said, *returned])

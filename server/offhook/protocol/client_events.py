@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, TypeAdapter
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.session_config import (
+from offhook.protocol.session_fields import (
     Audio,
     MaxTokens,
     Modalities,

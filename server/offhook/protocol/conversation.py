@@ -8,7 +8,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.items import text_of
+from offhook.protocol.items import is_plain, text_of
 from offhook.protocol.prompt import ToolCall, ToolOutput, Turn
 
 if TYPE_CHECKING:
@@ -155,20 +155,23 @@ class Conversation:
         for part in item.get("content", ()):
             if with_audio and fits and part["type"].endswith("_audio"):
                 part["audio"] = base64.b64encode(audio).decode()
-        return {"object": "realtime.item", **item}
+        return {"object": "realtime.item", **item} if is_plain(item) else item
 
 
 def turns(items: Iterable[Item]) -> tuple[Turn | ToolCall | ToolOutput, ...]:
     """Return what was said, called and returned, as a responder reads it."""
-    return tuple(turn for item in items if (turn := _turn(item)))
+    return tuple(turn for item in items for turn in _turns(item))
 
 
-def _turn(item: Item) -> Turn | ToolCall | ToolOutput | None:
+def _turns(item: Item) -> Iterator[Turn | ToolCall | ToolOutput]:
     match item["type"]:
         case "message":
-            return Turn(item["role"], text_of(item))
+            yield Turn(item["role"], text_of(item))
         case "function_call":
-            return ToolCall(item["name"], item["arguments"], item["call_id"])
+            yield ToolCall(item["name"], item["arguments"], item.get("call_id") or "")
         case "function_call_output":
-            return ToolOutput(item["call_id"], item["output"])
-    return None
+            yield ToolOutput(item["call_id"], item["output"])
+        case "mcp_call" if item["output"] is not None or item["error"]:
+            yield ToolCall(item["name"], item["arguments"], item["id"])
+            failed = item["error"] and item["error"]["message"]
+            yield ToolOutput(item["id"], failed or item["output"])

@@ -10,6 +10,7 @@ from offhook.events import Event, new_id
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from offhook.protocol.mcp import McpServer
     from offhook.protocol.prompt import Prompt
 
 
@@ -73,7 +74,29 @@ class Abandon:
     response_id: str
 
 
-Effect = Send | Reply | Listen | Recognise | Generate | Abandon
+@dataclass(frozen=True)
+class ListTools:
+    """Ask an MCP server for its tools; answer with `listed` or `unlisted`."""
+
+    item_id: str
+    server: McpServer
+
+
+@dataclass(frozen=True)
+class CallTool:
+    """Call a tool of an MCP server; answer with `returned` or `failed`.
+
+    Attributes:
+        arguments: A JSON object, as text.
+    """
+
+    item_id: str
+    server: McpServer
+    name: str
+    arguments: str
+
+
+Effect = Send | Reply | Listen | Recognise | Generate | Abandon | ListTools | CallTool
 
 
 class Outbox:

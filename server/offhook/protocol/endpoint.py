@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import copy
 from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest, OffhookError
@@ -17,10 +18,11 @@ from offhook.protocol.client_events import checked
 from offhook.protocol.conversation import Conversation
 from offhook.protocol.effects import Effect, Outbox
 from offhook.protocol.hearing import Hearing
-from offhook.protocol.items import Item, parsed
+from offhook.protocol.items import Item, audio_of, parsed
+from offhook.protocol.mcp_tools import Failure, McpTools
 from offhook.protocol.playout import Playout
-from offhook.protocol.session_config import Session, merged
-from offhook.protocol.turns import SpeechStarted, SpeechStopped
+from offhook.protocol.session_config import Session, merged, shown
+from offhook.protocol.turns import SpeechStarted, SpeechStopped, Turn
 from offhook.protocol.wire_audio import WireAudio
 
 if TYPE_CHECKING:
@@ -49,10 +51,14 @@ class Endpoint:
         self._outbox = Outbox(make_id)
         self._conversation = Conversation(make_id("conv"))
         self._hearing = Hearing(self._outbox, self._conversation)
+        self._mcp = McpTools(self._outbox, self._conversation)
         self._answering = Answering(
-            self._outbox, self._conversation, Playout() if playout else None
+            self._outbox,
+            self._conversation,
+            self._mcp,
+            Playout() if playout else None,
         )
-        self._set_formats()
+        self._wire_in = WireAudio(session["audio"]["input"]["format"])
         self._hearing.configure(session["audio"]["input"])
         self._handlers: dict[str, Callable[[Any], None]] = {
             "session.update": self._session_update,
@@ -75,7 +81,8 @@ class Endpoint:
 
     def open(self) -> None:
         """Greet a primary connection with `session.created`."""
-        self._outbox.emit({"type": "session.created", "session": self.session})
+        self._outbox.emit({"type": "session.created", "session": shown(self.session)})
+        self._mcp.configure(self.session.get("tools", []))
 
     def drain(self) -> list[Effect]:
         """Return what is to be done now, in order."""
@@ -102,23 +109,16 @@ class Endpoint:
     def notice(self, activity: Iterable[tuple[int, float]]) -> None:
         """Take (end of frame in ms, probability of speech) of the caller's audio."""
         for at_ms, probability in activity:
-            turn = self._hearing.notice(at_ms, probability)
-            detection = self.session["audio"]["input"]["turn_detection"]
-            if isinstance(turn, SpeechStarted) and detection["interrupt_response"]:
-                self._answering.interrupt()
-            elif (
-                isinstance(turn, SpeechStopped)
-                and detection["create_response"]
-                and self._answering.active is None
-            ):
-                self._answering.create(self.session, {})
+            self._react(self._hearing.notice(at_ms, probability))
+            if self._hearing.idle(at_ms, quiet=self._answering.quiet(at_ms)):
+                self._react(SpeechStopped(at_ms))
         self._proceed()
 
     def heard(
         self, item_id: str, attempt: int, text: str, complete: bool = True
     ) -> None:
-        """Take the words of a turn, as `Recognise` asked."""
-        self._hearing.heard(item_id, attempt, text)
+        """Take the words of a turn, and whether the caller sounds done."""
+        self._react(self._hearing.heard(item_id, attempt, text, complete=complete))
         self._proceed()
 
     def unheard(self, item_id: str, attempt: int, message: str) -> None:
@@ -132,18 +132,53 @@ class Endpoint:
 
     def sound(self, response_id: str, pcm: bytes) -> None:
         """Take speech of an answer: 24 kHz PCM."""
-        encoded = b"" if self._webrtc else self._wire_out.encode(pcm)
-        self._answering.sound(response_id, pcm, encoded)
+        self._answering.sound(response_id, pcm)
 
     def call(self, response_id: str, name: str, arguments: str) -> None:
         """Take a call of a tool, as part of an answer; `arguments` is JSON."""
+        self._answering.call(response_id, name, arguments)
 
-    def expire(self) -> None:
-        """Take note that the session has lasted too long; the shell closes it."""
+    def listed(self, item_id: str, tools: list[dict[str, Any]]) -> None:
+        """Take the tools of an MCP server, as `ListTools` asked."""
+        self._mcp.listed(item_id, tools)
+        self._proceed()
+
+    def unlisted(self, item_id: str) -> None:
+        """Take note that an MCP server did not tell its tools."""
+        self._mcp.unlisted(item_id)
+        self._proceed()
+
+    def returned(self, item_id: str, output: str) -> None:
+        """Take what a tool of an MCP server returned, as `CallTool` asked."""
+        self._mcp.returned(item_id, output)
+
+    def failed(self, item_id: str, error: Failure) -> None:
+        """Take note that a tool of an MCP server failed."""
+        self._mcp.failed(item_id, error)
+
+    def expire(self, seconds: float) -> str:
+        """Tell that the session has lasted too long; the shell then closes it.
+
+        Args:
+            seconds: How long it has lasted.
+
+        Returns:
+            The reason to close with.
+        """
+        minutes = round(seconds / 60)
+        lasted = f"{minutes} minutes" if minutes else f"{round(seconds)} seconds"
+        reason = f"Your session hit the maximum duration of {lasted}."
+        error = InvalidRequest(reason, code="session_expired").body()["error"]
+        self._outbox.emit({"type": "error", "error": {**error, "event_id": None}})
+        return reason
 
     def finish(self, response_id: str) -> None:
         """Take note that an answer is complete."""
-        self._answering.finish(response_id, self._hearing.heard_ms)
+        self._answering.finish(
+            response_id,
+            heard_ms=self._hearing.heard_ms,
+            now_ms=self._hearing.end_ms,
+        )
 
     def fail(self, response_id: str, code: str) -> None:
         """Take note that an answer could not be made."""
@@ -157,52 +192,65 @@ class Endpoint:
         # An unknown type is refused by `checked`, with the list of known ones.
         return self._handlers.get(event["type"], lambda _: None)
 
-    def _set_formats(self) -> None:
-        audio = self.session["audio"]
-        self._wire_in = WireAudio(audio["input"]["format"])
-        self._wire_out = WireAudio(audio["output"]["format"])
+    def _react(self, turn: Turn | None) -> None:
+        # A transcription session has neither setting: it answers nothing.
+        detection = self.session["audio"]["input"]["turn_detection"] or {}
+        if isinstance(turn, SpeechStarted) and detection.get("interrupt_response"):
+            self._answering.interrupt()
+        elif isinstance(turn, SpeechStopped) and detection.get("create_response"):
+            # The caller may have spoken into an answer that nothing interrupts.
+            if self._answering.active is None:
+                self._answering.create(self.session, {})
 
     def _proceed(self) -> None:
         if not self._hearing.pending:
             self._answering.proceed()
 
     def _session_update(self, event: Any) -> None:
-        before = self.session["audio"]
+        before = self.session["audio"]["input"]["format"]
         spoken = self._conversation.spoken
         self.session = merged(self.session, event.session, spoken=spoken)
-        audio = self.session["audio"]
+        heard = self.session["audio"]["input"]
         # Only then: a resampler keeps the end of what it was given until more comes.
-        if any(audio[side]["format"] != before[side]["format"] for side in audio):
-            self._set_formats()
-        self._hearing.configure(audio["input"])
-        self._outbox.emit({"type": "session.updated", "session": self.session})
+        if heard["format"] != before:
+            self._wire_in = WireAudio(heard["format"])
+        self._hearing.configure(heard)
+        self._outbox.emit({"type": "session.updated", "session": shown(self.session)})
+        self._mcp.configure(self.session.get("tools", []))
 
     def _append(self, event: Any) -> None:
-        try:
-            data = base64.b64decode(event.audio, validate=True)
-            self.hear(self._wire_in.decode(data))
-        except (binascii.Error, ValueError):
-            raise InvalidRequest(
-                "Invalid 'audio'. Expected base64-encoded audio bytes in the "
-                "session's input format.",
-                code="invalid_value",
-                param="audio",
-            ) from None
+        self.hear(_decoded(event.audio, self._wire_in, "audio"))
 
     def _commit(self, _: Any) -> None:
+        format_ = self.session["audio"]["input"]["format"]
+        rest, self._wire_in = self._wire_in.decode(b"", last=True), WireAudio(format_)
+        if rest:
+            self.hear(rest)
         self._hearing.commit()
 
     def _item_create(self, event: Any) -> None:
         item = parsed(event.item, self._outbox.make_id("item"))
+        format_ = self.session["audio"]["input"]["format"]
+        pcm = b"".join(
+            _decoded(audio, WireAudio(format_), "item.content", last=True)
+            for audio in audio_of(event.item)
+        )
+        answers = item["type"] == "mcp_approval_response"
+        if answers:
+            self._mcp.check_approval(item)
         previous = self._conversation.add(item, event.previous_item_id)
         for moment in ("added", "done"):
             self._outbox.emit(
                 {
                     "type": f"conversation.item.{moment}",
                     "previous_item_id": previous,
-                    "item": item,
+                    "item": copy.deepcopy(item),
                 }
             )
+        if pcm:
+            self._hearing.write_down(item["id"], pcm)
+        if answers:
+            self._mcp.approve(item)
 
     def _item_retrieve(self, event: Any) -> None:
         # A data channel carries 256 KiB at most: about four seconds of audio.
@@ -220,9 +268,28 @@ class Endpoint:
         self._outbox.emit(deleted)
 
     def _response_create(self, event: Any) -> None:
+        if self.session["type"] == "transcription":
+            raise InvalidRequest(
+                "A transcription session answers nothing: response.create is for "
+                "sessions of type realtime.",
+                code="invalid_value",
+                param="type",
+            )
         params = event.response.model_dump(exclude_unset=True) if event.response else {}
         self._answering.create(self.session, params)
         self._proceed()
 
     def _response_cancel(self, event: Any) -> None:
         self._answering.cancel(event.response_id, "client_cancelled")
+
+
+def _decoded(audio: str, wire: WireAudio, param: str, last: bool = False) -> bytes:
+    try:
+        return wire.decode(base64.b64decode(audio, validate=True), last)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest(
+            "Invalid 'audio'. Expected base64-encoded audio bytes in the "
+            "session's input format.",
+            code="invalid_value",
+            param=param,
+        ) from None

@@ -130,13 +130,21 @@ def parsed(item: Any, item_id: str, at: str = "item") -> Item:
     kept: Item = check(_ITEM, item, at).model_dump(exclude_none=True)
     kept.pop("object", None)
     kept.setdefault("id", item_id)
-    kept.setdefault("status", "completed")
+    if is_plain(kept):
+        kept.setdefault("status", "completed")
+    else:
+        kept.pop("status", None)
     for part in kept.get("content", ()):
         if part["type"] == "input_audio":
             part.pop("audio", None)
             # Clients read the key even where there is no transcript yet.
             part.setdefault("transcript", None)
     return kept
+
+
+def is_plain(item: Item) -> bool:
+    """Whether an item has an `object` and a `status`; OpenAI's MCP items do not."""
+    return not item["type"].startswith("mcp_")
 
 
 def spoken_by_caller(item_id: str) -> Item:
@@ -148,6 +156,16 @@ def spoken_by_caller(item_id: str) -> Item:
         "status": "completed",
         "content": [{"type": "input_audio", "transcript": None}],
     }
+
+
+def audio_of(item: Any) -> list[str]:
+    """Return the base64 audio in an item that a client creates, as it came."""
+    parts = item.get("content") if isinstance(item, dict) else None
+    return [
+        part["audio"]
+        for part in (parts if isinstance(parts, list) else ())
+        if isinstance(part, dict) and isinstance(part.get("audio"), str)
+    ]
 
 
 def text_of(item: Item) -> str:

@@ -1,4 +1,4 @@
-"""The GA session object: its fields, its defaults, and how updates merge.
+"""The GA session object: its defaults, and how updates merge.
 
 Source: OpenAI's API reference for `session.update`; where the reference and the
 running service differ, `effective()` follows the reference.
@@ -7,11 +7,25 @@ running service differ, `effective()` follows the reference.
 from __future__ import annotations
 
 import copy
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import TypeAdapter
 
 from offhook.errors import InvalidRequest
+from offhook.protocol import mcp
+from offhook.protocol.session_fields import (
+    Audio,
+    Include,
+    MaxTokens,
+    Modalities,
+    PromptTemplate,
+    Reasoning,
+    RetentionRatio,
+    Tool,
+    ToolChoice,
+    Tracing,
+    TranscriptionAudio,
+)
 from offhook.protocol.validation import Strict, check
 
 Session = dict[str, Any]
@@ -37,127 +51,23 @@ _SEMANTIC_VAD: Session = {
     "create_response": True,
     "interrupt_response": True,
 }
+# A transcription session answers nothing.
+_ANSWERING = ("idle_timeout_ms", "create_response", "interrupt_response")
 
 
-class PcmFormat(Strict):
-    """24 kHz signed 16-bit little-endian mono."""
+class _Patch(Strict):
+    """What every session has; an update changes what is present."""
 
-    type: Literal["audio/pcm"]
-    rate: Literal[24000] = 24000
-
-
-class G711Format(Strict):
-    """8 kHz G.711, mu-law or A-law."""
-
-    type: Literal["audio/pcmu", "audio/pcma"]
-
-
-AudioFormat = Annotated[PcmFormat | G711Format, Field(discriminator="type")]
-
-
-class Transcription(Strict):
-    """How the caller's speech is written down; absent means not at all."""
-
-    model: str = "gpt-transcribe"
-    language: str | None = None
-    languages: list[str] | None = None
-    keywords: list[str] | None = None
-    prompt: str | None = None
-    delay: Literal["minimal", "low", "medium", "high", "xhigh"] | None = None
-
-
-class NoiseReduction(Strict):
-    """Accepted for compatibility: the local endpoint's ear does not need it."""
-
-    type: Literal["near_field", "far_field"]
-    strength: float | None = None
-
-
-class ServerVad(Strict):
-    """A turn ends after a fixed stretch of silence."""
-
-    type: Literal["server_vad"]
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
-    prefix_padding_ms: Annotated[int, Field(ge=0, le=5000)] = 300
-    silence_duration_ms: Annotated[int, Field(ge=0, le=10000)] = 500
-    idle_timeout_ms: Annotated[int, Field(ge=5000, le=30000)] | None = None
-    create_response: bool = True
-    interrupt_response: bool = True
-
-
-class SemanticVad(Strict):
-    """A turn ends when the caller seems to be done."""
-
-    type: Literal["semantic_vad"]
-    eagerness: Literal["low", "medium", "high", "auto"] = "auto"
-    create_response: bool = True
-    interrupt_response: bool = True
-
-
-TurnDetection = Annotated[ServerVad | SemanticVad, Field(discriminator="type")]
-
-
-class AudioInput(Strict):
-    """What the caller sends."""
-
-    format: AudioFormat | None = None
-    transcription: Transcription | None = None
-    noise_reduction: NoiseReduction | None = None
-    turn_detection: TurnDetection | None = None
-
-
-class CustomVoice(Strict):
-    """A voice of the account's own."""
-
-    id: str
-
-
-class AudioOutput(Strict):
-    """What the caller hears."""
-
-    format: AudioFormat | None = None
-    voice: str | CustomVoice | None = None
-    speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
-
-
-class Audio(Strict):
-    """Both directions."""
-
-    input: AudioInput | None = None
-    output: AudioOutput | None = None
-
-
-class FunctionTool(Strict):
-    """A function of the client's."""
-
-    type: Literal["function"]
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-
-
-class McpTool(Strict):
-    """Tools of an MCP server."""
-
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    type: Literal["mcp"]
-    server_label: str
-
-
-Tool = Annotated[FunctionTool | McpTool, Field(discriminator="type")]
-Modalities = Annotated[list[Literal["text", "audio"]], Field(min_length=1)]
-MaxTokens = Annotated[int, Field(ge=1, le=4096)] | Literal["inf"]
-ToolChoice = Literal["auto", "none", "required"] | dict[str, Any]
-
-
-class SessionPatch(Strict):
-    """The `session` of a `session.update`: only what is present changes."""
-
-    type: Literal["realtime"]
     object: str | None = None
     id: str | None = None
     expires_at: int | None = None
+    include: Include | None = None
+
+
+class SessionPatch(_Patch):
+    """The `session` of a `session.update`: only what is present changes."""
+
+    type: Literal["realtime"]
     # Both Agents SDKs repeat the model in every update: tolerated, without effect.
     model: str | None = None
     output_modalities: Modalities | None = None
@@ -166,16 +76,33 @@ class SessionPatch(Strict):
     tools: list[Tool] | None = None
     tool_choice: ToolChoice | None = None
     parallel_tool_calls: bool | None = None
-    reasoning: dict[str, Any] | None = None
+    reasoning: Reasoning | None = None
     max_output_tokens: MaxTokens | None = None
-    tracing: Literal["auto"] | dict[str, Any] | None = None
-    truncation: Literal["auto", "disabled"] | dict[str, Any] | None = None
-    prompt: dict[str, Any] | None = None
-    include: list[Literal["item.input_audio_transcription.logprobs"]] | None = None
+    tracing: Literal["auto"] | Tracing | None = None
+    truncation: Literal["auto", "disabled"] | RetentionRatio | None = None
+    prompt: PromptTemplate | None = None
 
 
-_PATCH: TypeAdapter[SessionPatch] = TypeAdapter(SessionPatch)
+class TranscriptionPatch(_Patch):
+    """The same for a session that only writes down what it hears."""
+
+    type: Literal["transcription"]
+    audio: TranscriptionAudio | None = None
+
+
+_PATCHES: dict[str, TypeAdapter[Any]] = {
+    "realtime": TypeAdapter(SessionPatch),
+    "transcription": TypeAdapter(TranscriptionPatch),
+}
 _FIXED = ("id", "object", "type", "model", "expires_at")
+# What a client clears by null falls back to this.
+_CLEARED: Session = {
+    "instructions": "",
+    "tools": [],
+    "tool_choice": "auto",
+    "max_output_tokens": "inf",
+    "truncation": "auto",
+}
 
 
 def effective(session_id: str, *, expires_at: int, model: str | None) -> Session:
@@ -211,6 +138,48 @@ def effective(session_id: str, *, expires_at: int, model: str | None) -> Session
     }
 
 
+def transcription(session_id: str, *, expires_at: int) -> Session:
+    """Return a session that only writes down what it hears, defaults filled in."""
+    heard = {k: v for k, v in _SERVER_VAD.items() if k not in _ANSWERING}
+    return {
+        "type": "transcription",
+        "object": "realtime.transcription_session",
+        "id": session_id,
+        "expires_at": expires_at,
+        "audio": {
+            "input": {
+                "format": {"type": "audio/pcm", "rate": 24000},
+                "transcription": {"model": "gpt-transcribe"},
+                "noise_reduction": None,
+                "turn_detection": heard,
+            },
+        },
+        "include": None,
+    }
+
+
+def requested(session_id: str, patch: Any, *, expires_at: int) -> Session:
+    """Return the session that a mint or an offer asks for; None is the default one.
+
+    Raises:
+        InvalidRequest: It is malformed.
+    """
+    kind = patch.get("type") if isinstance(patch, dict) else None
+    if kind == "transcription":
+        return merged(transcription(session_id, expires_at=expires_at), patch)
+    model = patch.get("model") if isinstance(patch, dict) else None
+    named = model if isinstance(model, str) else None
+    session = effective(session_id, expires_at=expires_at, model=named)
+    return session if patch is None else merged(session, patch)
+
+
+def shown(session: Session) -> Session:
+    """Return a session as clients may see it: without the keys of its MCP servers."""
+    if not session.get("tools"):
+        return session
+    return {**session, "tools": [mcp.shown(tool) for tool in session["tools"]]}
+
+
 def merged(session: Session, patch: Any, *, spoken: bool = False) -> Session:
     """Return `session` with `patch` applied; neither is changed.
 
@@ -222,54 +191,78 @@ def merged(session: Session, patch: Any, *, spoken: bool = False) -> Session:
     Raises:
         InvalidRequest: The patch is malformed or touches what is fixed.
     """
-    _refuse_other_type(patch)
-    given = check(_PATCH, patch, "session").model_dump(exclude_unset=True)
+    kind = session["type"]
+    _refuse_other_type(kind, patch)
+    given = check(_PATCHES[kind], patch, "session").model_dump(exclude_unset=True)
     result = copy.deepcopy(session)
     audio = given.pop("audio", None) or {}
+    _refuse_other_tracing(session, given)
     result.update({k: v for k, v in given.items() if k not in _FIXED})
-    _merge_audio(result, audio, spoken=spoken)
-    if result["output_modalities"] not in (["text"], ["audio"]):
-        # The GA API speaks or writes; speech always comes with its transcript.
-        result["output_modalities"] = ["audio"]
-    empty = {"instructions": "", "tools": [], "tool_choice": "auto"}
-    result.update({k: v for k, v in empty.items() if result[k] is None})
+    _merge_input(result, audio.get("input") or {})
+    if kind == "realtime":
+        _merge_output(result, audio.get("output") or {}, spoken=spoken)
+        if result["output_modalities"] not in (["text"], ["audio"]):
+            # The GA API speaks or writes; speech always comes with its transcript.
+            result["output_modalities"] = ["audio"]
+        result.update({k: v for k, v in _CLEARED.items() if result[k] is None})
+        for optional in ("parallel_tool_calls", "reasoning"):
+            if result.get(optional, ...) is None:
+                del result[optional]
     return result
 
 
-def _refuse_other_type(patch: Any) -> None:
-    if isinstance(patch, dict) and patch.get("type") == "transcription":
+def _refuse_other_type(kind: str, patch: Any) -> None:
+    wanted = patch.get("type") if isinstance(patch, dict) else None
+    if wanted != kind and wanted in ("realtime", "transcription"):
         raise InvalidRequest(
-            "Passing a transcription session update event to a realtime session "
+            f"Passing a {wanted} session update event to a {kind} session "
             "is not allowed.",
             code="invalid_value",
             param="session.type",
         )
 
 
-def _merge_audio(result: Session, audio: Session, *, spoken: bool) -> None:
-    given_in = audio.get("input") or {}
-    given_out = audio.get("output") or {}
-    current = result["audio"]
-    voice = given_out.get("voice", current["output"]["voice"])
+def _refuse_other_tracing(session: Session, given: Session) -> None:
+    traced = session.get("tracing")
+    if traced is not None and given.get("tracing", traced) != traced:
+        raise InvalidRequest(
+            "Cannot change the tracing configuration once tracing is enabled.",
+            code="cannot_update_tracing",
+            param="session.tracing",
+        )
+
+
+def _merge_input(result: Session, given: Session) -> None:
+    current = result["audio"]["input"]
+    current.update({k: v for k, v in given.items() if k != "format"})
+    _set_format(current, given)
+    if detection := given.get("turn_detection"):
+        # Replaced as a unit: what the update leaves out falls back to its default.
+        base = _SERVER_VAD if detection["type"] == "server_vad" else _SEMANTIC_VAD
+        whole = {**base, **detection}
+        if result["type"] == "transcription":
+            whole = {k: v for k, v in whole.items() if k not in _ANSWERING}
+        current["turn_detection"] = whole
+
+
+def _merge_output(result: Session, given: Session, *, spoken: bool) -> None:
+    current = result["audio"]["output"]
+    voice = given.get("voice", current["voice"])
     if isinstance(voice, dict):
         # Effective sessions name a voice of the account's own by its id alone.
-        voice = given_out["voice"] = voice["id"]
-    if spoken and voice != current["output"]["voice"]:
+        voice = given["voice"] = voice["id"]
+    if spoken and voice != current["voice"]:
         raise InvalidRequest(
             "Cannot update a conversation's voice if assistant audio is present.",
             code="cannot_update_voice",
             param="session.audio.output.voice",
         )
-    current["input"].update({k: v for k, v in given_in.items() if k != "format"})
-    current["output"].update(
-        {k: v for k, v in given_out.items() if v is not None and k != "format"}
-    )
-    for side, given in (("input", given_in), ("output", given_out)):
-        if format_ := given.get("format"):
-            if format_["type"] == "audio/pcm":
-                format_ = {"type": "audio/pcm", "rate": 24000}
-            current[side]["format"] = format_
-    if detection := given_in.get("turn_detection"):
-        # Replaced as a unit: what the update leaves out falls back to its default.
-        base = _SERVER_VAD if detection["type"] == "server_vad" else _SEMANTIC_VAD
-        current["input"]["turn_detection"] = {**base, **detection}
+    current.update({k: v for k, v in given.items() if v is not None and k != "format"})
+    _set_format(current, given)
+
+
+def _set_format(side: Session, given: Session) -> None:
+    if format_ := given.get("format"):
+        if format_["type"] == "audio/pcm":
+            format_ = {"type": "audio/pcm", "rate": 24000}
+        side["format"] = format_

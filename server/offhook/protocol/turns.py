@@ -53,6 +53,16 @@ class TurnDetector:
         """How long an open turn has been silent."""
         return self._last_ms - self._last_voice_ms if self.speaking else 0
 
+    def resume(self) -> None:
+        """Go on with a turn that another detector began."""
+        self.speaking = True
+        self._last_voice_ms = self._last_ms
+
+    def stop(self) -> SpeechStopped:
+        """End the turn here: the caller has said it all."""
+        self.speaking = False
+        return SpeechStopped(self._last_ms)
+
     def hear(self, at_ms: int, probability: float) -> Turn | None:
         """Take the activity of the frame that ends at `at_ms`."""
         began_ms, self._last_ms = self._last_ms, at_ms

@@ -22,25 +22,34 @@ _G711 = {
 
 
 class WireAudio:
-    """One direction of one session: its resampler keeps state between chunks."""
+    """What one caller or one answer says: the resampler keeps state between chunks."""
 
     def __init__(self, format_: Session) -> None:
         self._codec = _G711.get(format_["type"])
         self._up = Resampler(8000, 24000)
         self._down = Resampler(24000, 8000)
 
-    def decode(self, data: bytes) -> bytes:
+    def decode(self, data: bytes, last: bool = False) -> bytes:
         """Return 24 kHz PCM.
+
+        Args:
+            data: In this format.
+            last: Whether the audio ends here; only then the last 25 ms come out.
 
         Raises:
             ValueError: Half a sample.
         """
         if self._codec:
-            return self._up.feed(self._codec[0](data))
+            return self._up.feed(self._codec[0](data), last)
         if len(data) % 2:
             raise ValueError("PCM16 has two bytes a sample")
         return data
 
-    def encode(self, pcm: bytes) -> bytes:
-        """Return 24 kHz PCM in this format."""
-        return self._codec[1](self._down.feed(pcm)) if self._codec else pcm
+    def encode(self, pcm: bytes, last: bool = False) -> bytes:
+        """Return 24 kHz PCM in this format.
+
+        Args:
+            pcm: What is said next.
+            last: Whether the audio ends here; only then the last 40 ms come out.
+        """
+        return self._codec[1](self._down.feed(pcm, last)) if self._codec else pcm

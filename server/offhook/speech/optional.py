@@ -1,4 +1,4 @@
-"""Loads the models' packages, which an installation need not have."""
+"""Loads packages of the extra "local", which an installation need not have."""
 
 from __future__ import annotations
 

@@ -12,6 +12,9 @@ from offhook.speech.optional import require
 RATE = 16000
 _FALSE_START_S = 0.3
 
+# What this model makes of noise; nobody takes a turn to say only that.
+_HEARD_IN_NOISE = "You"
+
 
 class Recogniser(Protocol):
     """Hears what a turn says; safe to share between threads."""
@@ -51,7 +54,8 @@ class Moonshine:
         texts = [
             line.text.strip() for line in lines if not _is_false_start(line, lines)
         ]
-        return " ".join(text for text in texts if text)
+        said = " ".join(text for text in texts if text)
+        return "" if said.rstrip(".") == _HEARD_IN_NOISE else said
 
 
 def _is_false_start(line: Any, lines: list[Any]) -> bool:

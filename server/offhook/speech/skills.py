@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import random
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from offhook.protocol.prompt import Turn
+from offhook.protocol.prompt import ToolCall, Turn
 from offhook.speech.numerals import digits
 from offhook.speech.sentences import split
 from offhook.speech.sums import solve
+from offhook.speech.tools.choice import Tools
+from offhook.speech.tools.outputs import Returned, returned
 from offhook.speech.units import convert
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Iterator
 
-    from offhook.protocol.prompt import Prompt, ToolCall
+    from offhook.protocol.prompt import Prompt
 
 _GREETING = "Hello! How can I help?"
 _NOT_HEARD = "Sorry, I didn't catch that."
+_WAITING = "I am still waiting for an answer."
+_AT_SERVICE = "How can I help?"
 _REAL_MODEL = "Set OPENAI_API_KEY to talk to the real model."
 _HELP = (
     "I am Offhook's built-in stand-in, and I work offline. I can tell the time and the "
@@ -125,6 +130,9 @@ class _Heard:
     before: tuple[Turn, ...]
 
 
+_Skills = tuple[Callable[[_Heard], str | None], ...]
+
+
 class Skills:
     """Answers from rules: at once, offline, and the same every time."""
 
@@ -137,13 +145,8 @@ class Skills:
     ) -> None:
         self._now = now
         self._chance = chance or random.Random()
-        self._skills: tuple[Callable[[_Heard], str | None], ...] = (
-            _say_again,
-            _repeat,
-            _spell,
-            _phrase,
-            _introduce,
-            _recall,
+        self._talk: _Skills = (_say_again, _repeat, _spell, _phrase)
+        self._work: _Skills = (
             lambda heard: solve(heard.plain),
             lambda heard: convert(heard.plain),
             self._time,
@@ -152,27 +155,54 @@ class Skills:
             self._coin,
             self._dice,
         )
+        self._skills: _Skills = (*self._talk, _introduce, _recall, *self._work)
 
     async def reply(self, prompt: Prompt) -> AsyncGenerator[str | ToolCall]:
         """See Responder."""
-        for sentence in split(self.answer(prompt)):
-            yield sentence
+        for part in self._parts(prompt):
+            if isinstance(part, ToolCall):
+                yield part
+                continue
+            for sentence in split(part):
+                yield sentence
+
+    def _parts(self, prompt: Prompt) -> Iterator[str | ToolCall]:
+        back = returned(prompt.turns)
+        yield from back.said
+        if back.called and not prompt.must_call:
+            fresh = [tool for tool in prompt.tools if tool.name not in back.called]
+            yield from self._after(back, replace(prompt, tools=tuple(fresh)))
+            return
+        heard = _heard(prompt)
+        talk = heard and not prompt.must_call and _first(self._talk, heard)
+        used = list(self._use(prompt)) if prompt.tools and not talk else []
+        yield from used or [self.answer(prompt)]
+
+    def _after(self, back: Returned, prompt: Prompt) -> Iterator[str | ToolCall]:
+        """Let the agent who took over do at once what the caller asked for."""
+        if back.handoff:
+            yield from list(self._use(prompt)) or [_AT_SERVICE]
+        elif not back.said:
+            yield _WAITING if back.waits else _AT_SERVICE
+
+    def _use(self, prompt: Prompt) -> Iterator[str | ToolCall]:
+        if not prompt.tools:
+            return
+        tools = Tools(
+            prompt,
+            lambda text: _first(self._work, _Heard(text, _plain(text), ())),
+            self._now(),
+        )
+        yield from tools.use()
 
     def answer(self, prompt: Prompt) -> str:
         """Answer the last turn of the user in one piece."""
-        turns = tuple(turn for turn in prompt.turns if isinstance(turn, Turn))
-        last = max(
-            (at for at, turn in enumerate(turns) if turn.role == "user"),
-            default=None,
-        )
-        if last is None:
+        heard = _heard(prompt)
+        if heard is None:
             return _GREETING
-        text = turns[last].text.strip()
-        heard = _Heard(text, _plain(text), turns[:last])
         if not heard.plain:
             return _NOT_HEARD
-        answers = (skill(heard) for skill in self._skills)
-        return next(filter(None, answers), None) or _stand_in(text)
+        return _first(self._skills, heard) or _stand_in(heard.text)
 
     def _time(self, heard: _Heard) -> str | None:
         if not _TIME.search(heard.plain):
@@ -202,6 +232,22 @@ class Skills:
         if not 1 <= dice <= 6:
             return "I have six dice only."
         return f"I rolled {_listed([self._chance.randint(1, 6) for _ in range(dice)])}."
+
+
+def _heard(prompt: Prompt) -> _Heard | None:
+    turns = tuple(turn for turn in prompt.turns if isinstance(turn, Turn))
+    last = max(
+        (at for at, turn in enumerate(turns) if turn.role == "user"),
+        default=None,
+    )
+    if last is None:
+        return None
+    text = turns[last].text.strip()
+    return _Heard(text, _plain(text), turns[:last])
+
+
+def _first(skills: _Skills, heard: _Heard) -> str | None:
+    return next(filter(None, (skill(heard) for skill in skills)), None)
 
 
 def _plain(text: str) -> str:

@@ -52,7 +52,7 @@ def solve(text: str) -> str | None:
     Args:
         text: What the caller said, in lower case.
     """
-    found = _find(text) or _find(_homophones(text))
+    found = expression(text) or expression(_homophones(text))
     if found is None:
         return None
     tokens = _TOKEN.findall(found)
@@ -68,7 +68,7 @@ def solve(text: str) -> str | None:
     return f"{question[0].upper()}{question[1:]} is {spoken(value)}."
 
 
-def _find(text: str) -> str | None:
+def expression(text: str) -> str | None:
     """The sum, in symbols, of a text that holds one sum and words to ask for it."""
     text = re.sub(r"(?<=\d),(?=\d{3})", "", digits(text))
     for pattern, symbol in _SYMBOLS:

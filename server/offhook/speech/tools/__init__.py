@@ -1,0 +1,1 @@
+"""Calls of tools, chosen by the words of their schemas; no model behind it."""

@@ -1,0 +1,85 @@
+"""`@openai/agents-extensions`: a caller in Cloudflare's own runtime."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from tests.clients.results import judge
+from tests.javascript import MODULES, run
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from offhook.speech import Engines
+
+pytestmark = pytest.mark.anyio
+
+HERE = Path(__file__).parent
+
+# What Cloudflare's own bundler is told, which does the same with the same program: a
+# package's edition for workers first, and what Node has is there by that name.
+BUNDLE = (
+    "--bundle",
+    "--format=esm",
+    "--platform=node",
+    "--main-fields=browser,module,main",
+    "--conditions=workerd,worker,browser",
+    '--banner:js=import { createRequire } from "node:module"; '
+    'const require = createRequire("/");',
+    "--log-level=error",
+)
+
+
+@pytest.fixture(scope="module")
+async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A worker that plays scenarios, and its address."""
+    folder = tmp_path_factory.mktemp("worker")
+    shutil.copy(HERE / "workerd.capnp", folder)
+    programs = MODULES / ".bin"
+    source, bundle = HERE / "worker.mjs", folder / "worker.js"
+    await run(
+        str(programs / "esbuild"),
+        str(source),
+        *BUNDLE,
+        f"--outfile={bundle}",
+        NODE_PATH=str(MODULES),
+    )
+    process = await asyncio.create_subprocess_exec(
+        str(programs / "workerd"),
+        "serve",
+        str(folder / "workerd.capnp"),
+        "--control-fd=1",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    try:
+        port = json.loads(await process.stdout.readline())["port"]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+@pytest.mark.parametrize(
+    "scenario", ["written", "spoken", "tool", "pushed", "interrupted", "stopped"]
+)
+async def test_in_a_worker(
+    local_url: str,
+    worker: str,
+    script: dict[str, Any],
+    engines: Engines,
+    scenario: str,
+) -> None:
+    url = f"{local_url.replace('http', 'ws')}/realtime?model=gpt-realtime-2.1"
+    given = {"scenario": scenario, "url": url, "apiKey": "sk-any", **script}
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+        response = await client.post(worker, json=given)
+    assert response.status_code == 200, response.text
+    await judge(scenario, response.json(), engines)
