@@ -508,6 +508,19 @@ def test_g711_goes_both_ways() -> None:
     assert len(b"".join(deltas)) == 8000
 
 
+@pytest.mark.parametrize(("words", "answered"), [("", False), ("Hi", True)])
+def test_a_noise_that_passed_for_speech_is_not_answered(
+    words: str, answered: bool
+) -> None:
+    driver = Driver()
+    driver.voice()
+    driver.silence(224)
+    driver.heard(words)
+    events = kinds(driver.silence(480))
+    assert "conversation.item.done" in events
+    assert ("response.created" in events) == answered
+
+
 def test_a_transcription_session_only_writes_down() -> None:
     driver = Driver(session=transcription("sess_1", expires_at=3600))
     driver.endpoint.open()

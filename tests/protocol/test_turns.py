@@ -3,8 +3,10 @@ from __future__ import annotations
 from offhook.protocol.turns import SpeechStarted, SpeechStopped, Turn, TurnDetector
 
 
-def detect(*runs: tuple[int, float], silence_ms: int = 500) -> list[Turn]:
-    detector = TurnDetector(threshold=0.5, silence_ms=silence_ms)
+def detect(
+    *runs: tuple[int, float], silence_ms: int = 500, threshold: float = 0.5
+) -> list[Turn]:
+    detector = TurnDetector(threshold=threshold, silence_ms=silence_ms)
     found = []
     at_ms = 0
     for frames, probability in runs:
@@ -22,8 +24,16 @@ def test_a_turn_begins_with_its_first_loud_frame_and_ends_after_the_silence() ->
     ]
 
 
-def test_one_loud_frame_is_a_click() -> None:
-    assert detect((5, 0.0), (1, 1.0), (5, 0.0), (1, 1.0), (40, 0.0)) == []
+def test_a_sure_frame_is_enough_and_doubtful_ones_need_company() -> None:
+    assert detect((5, 0.0), (1, 0.8)) == [SpeechStarted(5 * 32)]
+    assert detect((5, 0.0), (2, 0.6), (5, 0.0), (2, 0.6), (40, 0.0)) == []
+    assert detect((5, 0.0), (3, 0.6)) == [SpeechStarted(5 * 32)]
+
+
+def test_the_higher_the_threshold_the_surer_it_has_to_be() -> None:
+    assert detect((9, 0.85), threshold=0.9) == []
+    assert detect((1, 0.95), threshold=0.9) == []
+    assert detect((1, 0.97), threshold=0.9) == [SpeechStarted(0)]
 
 
 def test_a_pause_shorter_than_the_silence_belongs_to_the_turn() -> None:

@@ -198,8 +198,9 @@ class Endpoint:
         if isinstance(turn, SpeechStarted) and detection.get("interrupt_response"):
             self._answering.interrupt()
         elif isinstance(turn, SpeechStopped) and detection.get("create_response"):
-            # The caller may have spoken into an answer that nothing interrupts.
-            if self._answering.active is None:
+            # The caller may have spoken into an answer that nothing interrupts; and a
+            # cough that passed for speech wants none.
+            if self._answering.active is None and not self._hearing.wordless:
                 self._answering.create(self.session, {})
 
     def _proceed(self) -> None:

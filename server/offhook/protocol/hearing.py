@@ -72,6 +72,7 @@ class Hearing:
     Attributes:
         pending: Items whose words are not known yet.
         heard_ms: How long the caller's committed turns were, taken together.
+        wordless: Whether the last turn is known to have no words: it was a noise.
     """
 
     def __init__(self, outbox: Outbox, conversation: Conversation) -> None:
@@ -87,6 +88,7 @@ class Hearing:
         self._quiet_ms: int | None = None
         self._turn: _Turn | None = None
         self._transcribe = False
+        self.wordless = False
 
     @property
     def end_ms(self) -> int:
@@ -322,6 +324,7 @@ class Hearing:
                 }
             )
         guess = turn.guess if turn.guess and turn.guess.whole else None
+        self.wordless = guess is not None and guess.words == ""
         attempt = guess.attempt if guess else turn.attempts + 1
         self.pending[item_id] = _Pending(attempt, len(pcm) / 48000)
         if guess is None:

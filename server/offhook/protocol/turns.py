@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
-# One loud frame may be a click; two in a row (64 ms with Silero) are speech.
-_ONSET_FRAMES = 2
+# How much evidence begins a turn: the log odds over the threshold, added up over
+# frames in a row (Wald's sequential test). One frame that is sure is enough, a doubtful
+# one needs others.
+_EVIDENCE = 1.0
 # Speech that fades counts as speech a little longer than speech that begins
 # (Silero's own recommendation is 0.15 below the threshold).
 _HYSTERESIS = 0.15
@@ -44,7 +47,8 @@ class TurnDetector:
         self.speaking = False
         self._threshold = threshold
         self._silence_ms = silence_ms
-        self._voiced: list[int] = []
+        self._evidence = 0.0
+        self._onset_ms = since_ms
         self._last_voice_ms = 0
         self._last_ms = since_ms
 
@@ -73,12 +77,20 @@ class TurnDetector:
                 self.speaking = False
                 return SpeechStopped(at_ms)
             return None
-        self._voiced = (
-            [*self._voiced, began_ms] if probability >= self._threshold else []
-        )
-        if len(self._voiced) < _ONSET_FRAMES:
+        if probability < self._threshold:
+            self._evidence = 0.0
+            return None
+        if not self._evidence:
+            self._onset_ms = began_ms
+        self._evidence += _log_odds(probability) - _log_odds(self._threshold)
+        if self._evidence < _EVIDENCE:
             return None
         self.speaking = True
         self._last_voice_ms = at_ms
-        onset, self._voiced = self._voiced[0], []
-        return SpeechStarted(onset)
+        self._evidence = 0.0
+        return SpeechStarted(self._onset_ms)
+
+
+def _log_odds(probability: float) -> float:
+    held = min(max(probability, 0.001), 0.999)
+    return math.log(held / (1 - held))
