@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from offhook.protocol.session_config import effective, transcription
 from tests.protocol.driver import SECOND, Driver, Event
 
 # What happens, and a number that picks one of what there is to do it to.
@@ -160,8 +161,12 @@ class Run:
         events: Everything that the endpoint sent to everybody.
     """
 
-    def __init__(self, *, playout: bool) -> None:
-        self.driver = Driver(playout=playout)
+    def __init__(self, *, playout: bool, answers: bool) -> None:
+        session = effective("sess_1", expires_at=0, model=None)
+        if not answers:
+            session = transcription("sess_1", expires_at=0)
+        self._kind = session["type"]
+        self.driver = Driver(playout=playout, session=session)
         self.driver.endpoint.open()
         self._drain()
 
@@ -296,7 +301,7 @@ class Run:
         self._receive("response.create", response=response)
 
     def _update(self, session: Any) -> None:
-        self._receive("session.update", session={"type": "realtime", **session})
+        self._receive("session.update", session={"type": self._kind, **session})
 
     def _retrieve(self, number: int) -> None:
         item_id = self._one(self._items, number)

@@ -630,11 +630,13 @@ def test_a_session_that_lasted_too_long(seconds: float, lasted: str) -> None:
 
 @pytest.mark.timeout(400)
 @settings(max_examples=10_000, deadline=None, database=None)
-@given(playout=st.booleans(), steps=STEPS)
+@given(
+    playout=st.booleans(), answers=st.integers(0, 4), steps=STEPS
+)
 def test_no_sequence_of_events_breaks_an_invariant(
-    playout: bool, steps: list[Step]
+    playout: bool, answers: int, steps: list[Step]
 ) -> None:
-    run = Run(playout=playout)
+    run = Run(playout=playout, answers=answers > 0)
     for step in steps:
         run.take(step)
     assert disorder(run.events) == []
