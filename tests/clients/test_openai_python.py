@@ -1,4 +1,4 @@
-"""`openai`, the official Python client, as it comes from the registry."""
+"""`openai`, the official Python client, unmodified."""
 
 from __future__ import annotations
 
