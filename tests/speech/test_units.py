@@ -9,6 +9,8 @@ from offhook.speech.units import convert
     ("text", "answer"),
     [
         ("how many feet are in a mile?", "1 mile is 5,280 feet."),
+        # How "a mile" is sometimes heard.
+        ("how many feet are in the mile?", "1 mile is 5,280 feet."),
         ("how many minutes in two hours", "2 hours is 120 minutes."),
         ("how many seconds are there in a day", "1 day is 86,400 seconds."),
         (

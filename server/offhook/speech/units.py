@@ -92,7 +92,7 @@ for _names, _factor, _offset in (
         )
 
 _NAME = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_AMOUNT = r"(?P<amount>(?:minus |-)?\d+(?:\.\d+)?|an?|1)"
+_AMOUNT = r"(?P<amount>(?:minus |-)?\d+(?:\.\d+)?|an?|the|1)"
 _QUESTIONS = (
     re.compile(rf"\b{_AMOUNT} (?P<src>{_NAME}) (?:to|in|into|as) (?P<dst>{_NAME})\b"),
     re.compile(
@@ -117,7 +117,7 @@ def convert(text: str) -> str | None:
     if src.quantity != dst.quantity:
         return f"I cannot turn {src.many} into {dst.many}."
     written = found["amount"].replace("minus ", "-")
-    amount = Fraction(1) if written in ("a", "an") else Fraction(written)
+    amount = Fraction(1) if written in ("a", "an", "the") else Fraction(written)
     value = (amount * src.factor + src.offset - dst.offset) / dst.factor
     return f"{_say(amount, src)} is {_say(value, dst)}."
 
