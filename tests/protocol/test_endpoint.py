@@ -630,9 +630,7 @@ def test_a_session_that_lasted_too_long(seconds: float, lasted: str) -> None:
 
 @pytest.mark.timeout(400)
 @settings(max_examples=10_000, deadline=None, database=None)
-@given(
-    playout=st.booleans(), answers=st.integers(0, 4), steps=STEPS
-)
+@given(playout=st.booleans(), answers=st.integers(0, 4), steps=STEPS)
 def test_no_sequence_of_events_breaks_an_invariant(
     playout: bool, answers: int, steps: list[Step]
 ) -> None:
