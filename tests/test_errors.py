@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from offhook import errors
-from offhook.errors import MissingExtra, OffhookError, UpstreamError, redact
+from offhook.errors import (
+    HandshakeRefused,
+    MissingExtra,
+    OffhookError,
+    UpstreamError,
+    WireClosed,
+    redact,
+)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +47,19 @@ def test_a_type_may_be_said_by_the_error_itself() -> None:
 def test_a_missing_extra_names_the_command() -> None:
     error = MissingExtra("local", "moonshine_voice")
     assert "pip install 'offhook[local]'" in str(error)
+
+
+def test_a_refused_handshake_keeps_both_statuses() -> None:
+    error = HandshakeRefused("why", http_status=429, status=503, retry_after="7")
+    assert (error.http_status, error.status, error.retry_after) == (429, 503, "7")
+    assert HandshakeRefused("why", http_status=401).status == 502
+
+
+def test_a_closed_wire_says_how() -> None:
+    error = WireClosed(4001, "key sk-abc expired")
+    assert (error.close_code, error.reason) == (4001, "key [redacted] expired")
+    assert "(4001: key [redacted] expired)" in str(error)
+    assert "(1006)" in str(WireClosed(1006))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ OffhookError
 │   ├── SettingsError      the operator's settings do not fit together
 │   └── MissingExtra       a part is used that is not installed
 └── UpstreamError          the upstream's: 502, 503 or 504
-    └── McpError           an MCP server's
+    ├── McpError           an MCP server's
+    ├── HandshakeRefused   it answered a WebSocket's handshake with an HTTP status
+    └── WireClosed         the connection to it has ended
 
 Each carries what the Realtime API puts in its error object, so that a route or
 an `error` event can be made of any of them.
@@ -152,3 +154,39 @@ class McpError(UpstreamError):
         self.error: dict[str, Any] = {"type": kind, "message": message}
         if number is not None:
             self.error["code"] = number
+
+
+class HandshakeRefused(UpstreamError):
+    """The upstream answered a WebSocket's handshake with an HTTP status.
+
+    Attributes:
+        http_status: That status; `status` is what it means to our own callers.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int,
+        code: str | None = None,
+        status: int | None = None,
+        retry_after: str | None = None,
+    ) -> None:
+        super().__init__(message, code=code, status=status, retry_after=retry_after)
+        self.http_status = http_status
+
+
+class WireClosed(UpstreamError):
+    """The connection has ended; either side may have closed it.
+
+    Attributes:
+        close_code: As in RFC 6455 §7.4; 1006 where it broke without a close.
+        reason: The reason that was given with it.
+    """
+
+    def __init__(self, close_code: int, reason: str = "") -> None:
+        self.close_code = close_code
+        self.reason = redact(reason)
+        why = f"{close_code}: {self.reason}" if reason else f"{close_code}"
+        super().__init__(f"The connection was closed ({why}): connect again to go on.")
+        self.code = "connection_closed"

@@ -1,0 +1,1 @@
+"""A client's ways to a model."""

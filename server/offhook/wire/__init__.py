@@ -1,0 +1,1 @@
+"""One connection that carries JSON events as texts, whatever it runs over."""
