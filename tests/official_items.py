@@ -165,6 +165,11 @@ class Conversation:
     def _added(self, event: Event) -> None:
         item, previous = event["item"], event.get("previous_item_id")
         item_id = item["id"]
+        if item_id in self._gone:
+            # The client has deleted it, and makes another of the same name.
+            self._gone.remove(item_id)
+            self.made.pop(item_id, None)
+            self.committed.pop(item_id, None)
         self._notes.check(item_id not in self._before, f"{item_id} is there already")
         self._notes.check(item_id != self.open_turn, "a turn that was not committed")
         if item_id in self.due:

@@ -58,10 +58,6 @@ def test_what_is_unknown_is_kept() -> None:
         ("null", "invalid_event"),
         ("3", "invalid_event"),
         ('"type"', "invalid_event"),
-        ("{}", "invalid_event"),
-        ('{"type":null}', "invalid_event"),
-        ('{"type":3}', "invalid_event"),
-        ('{"type":["x"]}', "invalid_event"),
     ],
 )
 def test_anything_else_is_refused(message: str | bytes, code: str) -> None:

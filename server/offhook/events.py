@@ -26,7 +26,7 @@ def parse(text: str | bytes) -> Event:
     """Read one event; unknown types and fields are kept as they are.
 
     Raises:
-        InvalidRequest: Not JSON, not an object, too deep, or without a string `type`.
+        InvalidRequest: Not JSON, not an object, or too deep.
     """
     try:
         event = json.loads(text, parse_float=_finite, parse_constant=_finite)
@@ -41,8 +41,6 @@ def parse(text: str | bytes) -> Event:
             f"The event is nested more than {_DEEPEST} levels deep.",
             code="invalid_event",
         )
-    if not isinstance(event.get("type"), str):
-        raise InvalidRequest("The 'type' field is missing.", code="invalid_event")
     return event
 
 

@@ -102,6 +102,7 @@ async def test_the_subprotocol_is_selected_if_and_only_if_it_was_offered(
     ("query", "headers", "status", "code"),
     [
         ("?model=x", {}, 401, "missing_api_key"),
+        ("/nowhere", {}, 404, "not_found"),
         ("?model=x", {"Authorization": "Bearer ek_no"}, 401, "invalid_api_key"),
         ("", {"Authorization": "Bearer sk-any"}, 400, "missing_model"),
         (
@@ -126,14 +127,22 @@ async def test_the_subprotocol_is_selected_if_and_only_if_it_was_offered(
     ],
 )
 async def test_who_may_not_come_in_sees_the_status(
-    local_url: str, query: str, headers: dict[str, str], status: int, code: str
+    local_url: str,
+    caplog: pytest.LogCaptureFixture,
+    query: str,
+    headers: dict[str, str],
+    status: int,
+    code: str,
 ) -> None:
+    caplog.set_level("INFO")
     url = local_url.replace("http", "ws") + "/realtime" + query
     with pytest.raises(InvalidStatus) as caught:
         await websockets.connect(url, additional_headers=headers)
     response = caught.value.response
     assert response.status_code == status
     assert json.loads(response.body)["error"]["code"] == code
+    [line] = [r for r in caplog.records if r.name.startswith(("offhook", "uvicorn"))]
+    assert f"{status} {code}" in line.getMessage()
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,11 @@ def test_a_context_of_its_own_may_quote_the_conversation() -> None:
     ("item", "code", "param"),
     [
         ({"type": "item_reference", "id": "x"}, "item_retrieve_invalid_item_id", None),
-        ({"type": "item_reference"}, "item_retrieve_invalid_item_id", None),
+        (
+            {"type": "item_reference"},
+            "missing_required_parameter",
+            "response.input[1].id",
+        ),
         ({"type": "message"}, "missing_required_parameter", "response.input[1].role"),
         (3, "invalid_type", "response.input[1]"),
     ],

@@ -508,6 +508,68 @@ def test_g711_goes_both_ways() -> None:
     assert len(b"".join(deltas)) == 8000
 
 
+def test_an_id_that_was_announced_is_taken() -> None:
+    driver = Driver()
+    turn_id = driver.voice()[0]["item_id"]
+    mine = {**HELLO, "id": turn_id}
+    [refused] = driver.receive("conversation.item.create", item=mine)
+    assert refused["error"]["code"] == "item_create_duplicate_id"
+    assert "input_audio_buffer.committed" in kinds(driver.silence())
+
+
+@pytest.mark.parametrize("conversation", ["none", "auto"])
+def test_an_id_that_is_being_made_is_taken_even_when_deleted(
+    conversation: str,
+) -> None:
+    driver = Driver()
+    driver.receive("response.create", response={"conversation": conversation})
+    item_id = driver.answer("One.", finish=False)[0]["item"]["id"]
+    driver.receive("conversation.item.delete", item_id=item_id)
+    mine = {**HELLO, "id": item_id}
+    [refused] = driver.receive("conversation.item.create", item=mine)
+    assert refused["error"]["code"] == "item_create_duplicate_id"
+    driver.endpoint.finish(driver.answers[0].response_id)
+    driver.drain()
+    if conversation == "auto":
+        created = driver.receive("conversation.item.create", item=mine)
+        assert kinds(created)[0] == "conversation.item.added"
+
+
+@pytest.mark.parametrize("item_id", ["", "root"])
+def test_names_that_no_item_may_have(item_id: str) -> None:
+    driver = Driver()
+    mine = {**HELLO, "id": item_id}
+    [refused] = driver.receive("conversation.item.create", item=mine)
+    assert refused["error"]["param"] == "item.id"
+
+
+def test_a_text_that_would_not_go_back_in_a_frame() -> None:
+    driver = Driver()
+    content = [{"type": "input_text", "text": "x" * (2**20 + 1)}]
+    item = {"type": "message", "role": "user", "content": content}
+    [refused] = driver.receive("conversation.item.create", item=item)
+    assert refused["error"]["param"] == "item.content[0].text"
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": 3}, {"type": ["x"]}])
+def test_an_event_without_a_type_is_refused_by_its_id(kind: dict[str, Any]) -> None:
+    driver = Driver()
+    driver.endpoint.receive({"event_id": "mine", **kind})
+    [refused] = driver.drain()
+    assert refused["error"]["event_id"] == "mine"
+    assert refused["error"]["message"] == "The 'type' field is missing."
+
+
+def test_the_speed_changes_between_answers_only() -> None:
+    driver = Driver()
+    driver.receive("response.create")
+    [refused] = driver.update(audio={"output": {"speed": 1.5}})
+    assert refused["error"]["param"] == "session.audio.output.speed"
+    assert kinds(driver.update(audio={"output": {"speed": 1.0}})) == ["session.updated"]
+    driver.answer("One.")
+    assert kinds(driver.update(audio={"output": {"speed": 1.5}})) == ["session.updated"]
+
+
 @pytest.mark.parametrize(("words", "answered"), [("", False), ("Hi", True)])
 def test_a_noise_that_passed_for_speech_is_not_answered(
     words: str, answered: bool
@@ -611,7 +673,7 @@ def test_speech_that_is_put_into_the_conversation_is_heard() -> None:
     assert kinds(bad) == ["conversation.item.added", "conversation.item.done"]
     item["content"][0]["audio"] = "?"  # type: ignore[index]  # a dict of JSON
     [refused] = driver.receive("conversation.item.create", item=item)
-    assert refused["error"]["param"] == "item.content"
+    assert refused["error"]["param"] == "item.content[0].audio"
 
 
 @pytest.mark.parametrize(

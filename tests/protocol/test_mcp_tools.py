@@ -194,6 +194,22 @@ def test_a_refusal_may_give_a_reason() -> None:
     assert "too risky" in events[-1]["item"]["error"]["message"]
 
 
+def test_who_is_not_wanted_any_more_is_not_called() -> None:
+    driver = table(require_approval="always")
+    asked(driver)
+    request = driver.sent[-1]["item"]
+    events = driver.update(tools=[])
+    assert "response.mcp_call.failed" in kinds(events)
+    answer = {
+        "type": "mcp_approval_response",
+        "approval_request_id": request["id"],
+        "approve": True,
+    }
+    [refused] = driver.receive("conversation.item.create", item=answer)
+    assert refused["error"]["param"] == "item.approval_request_id"
+    assert driver.calls == []
+
+
 def test_what_was_cancelled_is_not_run() -> None:
     driver = table()
     driver.receive("response.create")

@@ -307,3 +307,10 @@ async def test_what_tools_return_is_said(
     prompt = Prompt("", turns, **(tools | how))
     parts = [part async for part in Skills(lambda: NOW).reply(prompt)]
     assert parts == said
+
+
+@pytest.mark.anyio
+async def test_of_a_very_long_turn_only_the_beginning_is_read() -> None:
+    turn = Turn("user", "Please repeat after me. " + "word " * 60_000)
+    said = [part async for part in Skills().reply(Prompt("", (turn,)))]
+    assert sum(len(str(part)) for part in said) < 2100

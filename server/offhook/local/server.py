@@ -90,7 +90,13 @@ async def _run(settings: LocalSettings) -> None:
         await stop.wait()
 
 
+def _is_no_denial(record: logging.LogRecord) -> bool:
+    # uvicorn takes a handshake that was refused with an answer for one forgotten.
+    return "without completing handshake" not in str(record.msg)
+
+
 def _config(app: Starlette) -> uvicorn.Config:
+    logging.getLogger("uvicorn.error").addFilter(_is_no_denial)
     return uvicorn.Config(
         app,
         log_config=None,

@@ -49,8 +49,7 @@ async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
         session, fault = await _admit(websocket, offered, local)
         engines = await local.models.loaded()
     except OffhookError as error:
-        # Refused before the upgrade, so that clients see the status.
-        await websocket.send_denial_response(answer(error))
+        await refuse_socket(websocket, error)
         return
     # Select `realtime` if it was offered and nothing otherwise: browsers abort on the
     # one mistake, Python's websockets on the other.
@@ -69,6 +68,12 @@ async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
         await _close(websocket, 1011, "The session failed.")
     else:
         await _part(websocket, end)
+
+
+async def refuse_socket(websocket: WebSocket, error: OffhookError) -> None:
+    """Refuse a handshake before the upgrade, so that clients see the status."""
+    _log.info("refused a WebSocket: %d %s: %s", error.status, error.code, error)
+    await websocket.send_denial_response(answer(error))
 
 
 async def _converse(

@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter
+
 from offhook.errors import InvalidRequest
 from offhook.protocol.conversation import turns
 from offhook.protocol.effects import Abandon, Generate, Outbox
 from offhook.protocol.generation import Generation, Status
-from offhook.protocol.items import Item, parsed
+from offhook.protocol.items import Item, ItemReference, parsed
 from offhook.protocol.playout import Playout, Started
 from offhook.protocol.prompt import Prompt, ToolOutput, Turn
 from offhook.protocol.request import Request
 from offhook.protocol.usage import usage
+from offhook.protocol.validation import check
 from offhook.protocol.wire_audio import WireAudio
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from offhook.protocol.session_config import Session
 
 _TOKENS_PER_MINUTE = 40_000
+_REFERENCE = TypeAdapter(ItemReference)
 
 
 @dataclass
@@ -77,6 +81,12 @@ class Answering:
     def unfinished(self) -> tuple[str, ...]:
         """The ids of all responses in progress."""
         return tuple(self._running)
+
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of items that are being made, whether they are kept or not."""
+        made = (answer.generation.item_ids for answer in self._running.values())
+        return tuple(item_id for ids in made for item_id in ids)
 
     def quiet(self, now_ms: int) -> bool:
         """Whether an answer was given, and all of it should have been heard by now."""
@@ -311,7 +321,8 @@ class Answering:
         for index, item in enumerate(given):
             at = f"response.input[{index}]"
             if isinstance(item, dict) and item.get("type") == "item_reference":
-                items.append(self._conversation.get(str(item.get("id")), "retrieve"))
+                item_id = check(_REFERENCE, item, at).id
+                items.append(self._conversation.get(item_id, "retrieve"))
             else:
                 items.append(parsed(item, self._outbox.make_id("item"), at))
         return items

@@ -76,6 +76,16 @@ class ItemDelete(_Event):
     item_id: str
 
 
+# OpenAI: 16 pairs, keys of 64 characters, values of 512.
+Metadata = Annotated[
+    dict[
+        Annotated[str, Field(max_length=64)],
+        Annotated[str, Field(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+
+
 class ResponseParams(Strict):
     """What one response does differently from the session."""
 
@@ -86,7 +96,7 @@ class ResponseParams(Strict):
     parallel_tool_calls: bool | None = None
     reasoning: dict[str, Any] | None = None
     max_output_tokens: MaxTokens | None = None
-    metadata: dict[str, str] | None = None
+    metadata: Metadata | None = None
     prompt: dict[str, Any] | None = None
     conversation: Literal["auto", "none"] | None = None
     input: list[Any] | None = None
@@ -126,7 +136,9 @@ def checked(event: Event) -> Any:
     Raises:
         InvalidRequest: Unknown type, or a field that is missing, wrong or unknown.
     """
-    kind = event["type"]
+    kind = event.get("type")
+    if not isinstance(kind, str):
+        raise InvalidRequest("The 'type' field is missing.", code="invalid_event")
     if kind not in _ADAPTERS:
         names = ", ".join(f"'{name}'" for name in _ADAPTERS)
         raise InvalidRequest(

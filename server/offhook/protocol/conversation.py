@@ -63,11 +63,7 @@ class Conversation:
         """
         item_id = item["id"]
         if item_id in self._items:
-            raise InvalidRequest(
-                f"Error adding item: the item with id '{item_id}' already exists.",
-                code="item_create_duplicate_id",
-                param="item.id",
-            )
+            raise duplicate(item_id)
         if after in (None, "root"):
             index = 0 if after == "root" else len(self._order)
         elif after in self._items:
@@ -156,6 +152,15 @@ class Conversation:
             if with_audio and fits and part["type"].endswith("_audio"):
                 part["audio"] = base64.b64encode(audio).decode()
         return {"object": "realtime.item", **item} if is_plain(item) else item
+
+
+def duplicate(item_id: str) -> InvalidRequest:
+    """Make the error for a client's item whose id is taken."""
+    return InvalidRequest(
+        f"Error adding item: the item with id '{item_id}' already exists.",
+        code="item_create_duplicate_id",
+        param="item.id",
+    )
 
 
 def turns(items: Iterable[Item]) -> tuple[Turn | ToolCall | ToolOutput, ...]:

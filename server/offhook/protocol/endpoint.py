@@ -15,7 +15,7 @@ from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, new_id
 from offhook.protocol.answering import Answering
 from offhook.protocol.client_events import checked
-from offhook.protocol.conversation import Conversation
+from offhook.protocol.conversation import Conversation, duplicate
 from offhook.protocol.effects import Effect, Outbox
 from offhook.protocol.hearing import Hearing
 from offhook.protocol.items import Item, audio_of, parsed
@@ -91,7 +91,8 @@ class Endpoint:
     def receive(self, event: Event) -> None:
         """Take a client event; what is wrong with it becomes an `error` event."""
         try:
-            self._handlers_for(event)(checked(event))
+            checked_event = checked(event)
+            self._handlers[event["type"]](checked_event)
         except OffhookError as error:
             self.refuse(error, event.get("event_id"))
 
@@ -188,10 +189,6 @@ class Endpoint:
         """Take the next `ms` to play; short or empty when there is less."""
         return self._answering.pull(ms)
 
-    def _handlers_for(self, event: Event) -> Callable[[Any], None]:
-        # An unknown type is refused by `checked`, with the list of known ones.
-        return self._handlers.get(event["type"], lambda _: None)
-
     def _react(self, turn: Turn | None) -> None:
         # A transcription session has neither setting: it answers nothing.
         detection = self.session["audio"]["input"]["turn_detection"] or {}
@@ -209,8 +206,14 @@ class Endpoint:
 
     def _session_update(self, event: Any) -> None:
         before = self.session["audio"]["input"]["format"]
-        spoken = self._conversation.spoken
-        self.session = merged(self.session, event.session, spoken=spoken)
+        servers = _labels(self.session)
+        self.session = merged(
+            self.session,
+            event.session,
+            spoken=self._conversation.spoken,
+            speaking=self._answering.active is not None,
+        )
+        self._mcp.withdraw(servers - _labels(self.session))
         heard = self.session["audio"]["input"]
         # Only then: a resampler keeps the end of what it was given until more comes.
         if heard["format"] != before:
@@ -231,10 +234,13 @@ class Endpoint:
 
     def _item_create(self, event: Any) -> None:
         item = parsed(event.item, self._outbox.make_id("item"))
+        parts = (self._hearing, self._answering, self._mcp)
+        if any(item["id"] in part.item_ids for part in parts):
+            raise duplicate(item["id"])
         format_ = self.session["audio"]["input"]["format"]
         pcm = b"".join(
-            _decoded(audio, WireAudio(format_), "item.content", last=True)
-            for audio in audio_of(event.item)
+            _decoded(audio, WireAudio(format_), param, last=True)
+            for param, audio in audio_of(event.item)
         )
         answers = item["type"] == "mcp_approval_response"
         if answers:
@@ -282,6 +288,11 @@ class Endpoint:
 
     def _response_cancel(self, event: Any) -> None:
         self._answering.cancel(event.response_id, "client_cancelled")
+
+
+def _labels(session: Session) -> set[str]:
+    tools = session.get("tools", ())
+    return {tool["server_label"] for tool in tools if tool["type"] == "mcp"}
 
 
 def _decoded(audio: str, wire: WireAudio, param: str, last: bool = False) -> bytes:

@@ -80,6 +80,11 @@ class Generation:
         return self._add is not None
 
     @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of what it has made so far."""
+        return tuple(output.item["id"] for output in self._outputs)
+
+    @property
     def calls(self) -> int:
         """How many tools it has called."""
         return len(self._called)

@@ -95,6 +95,11 @@ class Hearing:
         """How much audio has come in since the call began."""
         return self._audio.end_ms
 
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The id that an open turn will have; it was announced."""
+        return (self._turn.item_id,) if self._turn else ()
+
     def configure(self, audio_input: Session) -> None:
         """Take over a session's `audio.input`."""
         self._transcribe = audio_input["transcription"] is not None

@@ -14,8 +14,13 @@ Role = Literal["user", "assistant", "system"]
 Status = Literal["completed", "incomplete", "in_progress"]
 
 
+# An item goes back in an event, and openai-agents takes no frame above 8 MiB.
+_Text = Annotated[str, Field(max_length=2**20)]
+_Image = Annotated[str, Field(max_length=6 * 2**20)]
+
+
 class _Item(Strict):
-    id: str | None = None
+    id: Annotated[str, Field(min_length=1)] | None = None
     object: Literal["realtime.item"] | None = None
     status: Status | None = None
 
@@ -24,7 +29,7 @@ class InputText(Strict):
     """Written words of the caller or the system."""
 
     type: Literal["input_text"]
-    text: str
+    text: _Text
 
 
 class InputAudio(Strict):
@@ -39,7 +44,7 @@ class InputImage(Strict):
     """A picture, kept in the history; the local endpoint cannot see."""
 
     type: Literal["input_image"]
-    image_url: str | None = None
+    image_url: _Image | None = None
     detail: Literal["auto", "low", "high"] | None = None
 
 
@@ -47,7 +52,7 @@ class OutputText(Strict):
     """Words of the assistant; its speech cannot be created by a client."""
 
     type: Literal["output_text"]
-    text: str
+    text: _Text
 
 
 class SystemMessage(_Item):
@@ -82,7 +87,7 @@ class FunctionCall(_Item):
 
     type: Literal["function_call"]
     name: str
-    arguments: str
+    arguments: _Text
     call_id: str | None = None
 
 
@@ -91,7 +96,7 @@ class FunctionCallOutput(_Item):
 
     type: Literal["function_call_output"]
     call_id: str
-    output: str
+    output: _Text
 
 
 class McpApprovalResponse(_Item):
@@ -101,6 +106,13 @@ class McpApprovalResponse(_Item):
     approval_request_id: str
     approve: bool
     reason: str | None = None
+
+
+class ItemReference(Strict):
+    """An item of the conversation, as part of a response's own context."""
+
+    type: Literal["item_reference"]
+    id: str
 
 
 Message = Annotated[
@@ -129,6 +141,12 @@ def parsed(item: Any, item_id: str, at: str = "item") -> Item:
         _refuse_assistant_audio(item, at)
     kept: Item = check(_ITEM, item, at).model_dump(exclude_none=True)
     kept.pop("object", None)
+    if kept.get("id") == "root":
+        raise InvalidRequest(
+            f"Invalid value for '{at}.id': 'root' is where the conversation begins.",
+            code="invalid_value",
+            param=f"{at}.id",
+        )
     kept.setdefault("id", item_id)
     if is_plain(kept):
         kept.setdefault("status", "completed")
@@ -158,12 +176,12 @@ def spoken_by_caller(item_id: str) -> Item:
     }
 
 
-def audio_of(item: Any) -> list[str]:
-    """Return the base64 audio in an item that a client creates, as it came."""
+def audio_of(item: Any) -> list[tuple[str, str]]:
+    """Return where there is base64 audio in an item of a client's, and the audio."""
     parts = item.get("content") if isinstance(item, dict) else None
     return [
-        part["audio"]
-        for part in (parts if isinstance(parts, list) else ())
+        (f"item.content[{index}].audio", part["audio"])
+        for index, part in enumerate(parts if isinstance(parts, list) else ())
         if isinstance(part, dict) and isinstance(part.get("audio"), str)
     ]
 

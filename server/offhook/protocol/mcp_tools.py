@@ -51,6 +51,20 @@ class McpTools:
         self._calls: dict[str, _Call] = {}
         self._unapproved: dict[str, _Call] = {}
 
+    @property
+    def item_ids(self) -> tuple[str, ...]:
+        """The ids of lists and calls that have not ended."""
+        asked = (s.item_id for s in self._servers.values() if s.asked)
+        calls = (call.output.item["id"] for call in self._unapproved.values())
+        return (*asked, *self._calls, *calls)
+
+    def withdraw(self, labels: set[str]) -> None:
+        """Give up the calls that wait for approval, of servers that are not wanted."""
+        for request_id, call in list(self._unapproved.items()):
+            if call.server.label in labels:
+                del self._unapproved[request_id]
+                self._break_off(call, "The tool is not offered any more.")
+
     def configure(self, tools: list[dict[str, Any]]) -> None:
         """Ask the servers among the tools of a session for their tools, each once.
 

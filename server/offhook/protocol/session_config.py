@@ -51,6 +51,7 @@ _SEMANTIC_VAD: Session = {
     "create_response": True,
     "interrupt_response": True,
 }
+_DEFAULTS: Session = {"transcription": {"model": "gpt-transcribe"}}
 # A transcription session answers nothing.
 _ANSWERING = ("idle_timeout_ms", "create_response", "interrupt_response")
 
@@ -149,7 +150,7 @@ def transcription(session_id: str, *, expires_at: int) -> Session:
         "audio": {
             "input": {
                 "format": {"type": "audio/pcm", "rate": 24000},
-                "transcription": {"model": "gpt-transcribe"},
+                "transcription": dict(_DEFAULTS["transcription"]),
                 "noise_reduction": None,
                 "turn_detection": heard,
             },
@@ -165,6 +166,13 @@ def requested(session_id: str, patch: Any, *, expires_at: int) -> Session:
         InvalidRequest: It is malformed.
     """
     kind = patch.get("type") if isinstance(patch, dict) else None
+    if isinstance(kind, str) and kind not in _PATCHES:
+        raise InvalidRequest(
+            f"Invalid value: '{kind[:64]}'. Supported values are: 'realtime' and "
+            "'transcription'.",
+            code="invalid_value",
+            param="session.type",
+        )
     if kind == "transcription":
         return merged(transcription(session_id, expires_at=expires_at), patch)
     model = patch.get("model") if isinstance(patch, dict) else None
@@ -180,13 +188,16 @@ def shown(session: Session) -> Session:
     return {**session, "tools": [mcp.shown(tool) for tool in session["tools"]]}
 
 
-def merged(session: Session, patch: Any, *, spoken: bool = False) -> Session:
+def merged(
+    session: Session, patch: Any, *, spoken: bool = False, speaking: bool = False
+) -> Session:
     """Return `session` with `patch` applied; neither is changed.
 
     Args:
         session: An effective session.
         patch: The `session` of a `session.update`, as it came.
         spoken: Whether the model has spoken already; then its voice is fixed.
+        speaking: Whether an answer is being made; then its speed is fixed.
 
     Raises:
         InvalidRequest: The patch is malformed or touches what is fixed.
@@ -200,7 +211,9 @@ def merged(session: Session, patch: Any, *, spoken: bool = False) -> Session:
     result.update({k: v for k, v in given.items() if k not in _FIXED})
     _merge_input(result, audio.get("input") or {})
     if kind == "realtime":
-        _merge_output(result, audio.get("output") or {}, spoken=spoken)
+        given_out = audio.get("output") or {}
+        _refuse_other_speed(result, given_out, speaking=speaking)
+        _merge_output(result, given_out, spoken=spoken)
         if result["output_modalities"] not in (["text"], ["audio"]):
             # The GA API speaks or writes; speech always comes with its transcript.
             result["output_modalities"] = ["audio"]
@@ -232,8 +245,21 @@ def _refuse_other_tracing(session: Session, given: Session) -> None:
         )
 
 
+def _refuse_other_speed(session: Session, given: Session, *, speaking: bool) -> None:
+    current = session["audio"]["output"]["speed"]
+    if speaking and given.get("speed", current) not in (current, None):
+        raise InvalidRequest(
+            "Cannot change the speed while a response is in progress.",
+            code="invalid_value",
+            param="session.audio.output.speed",
+        )
+
+
 def _merge_input(result: Session, given: Session) -> None:
     current = result["audio"]["input"]
+    for key in ("transcription", "noise_reduction"):
+        if given.get(key):
+            given[key] = {**(current[key] or _DEFAULTS.get(key, {})), **given[key]}
     current.update({k: v for k, v in given.items() if k != "format"})
     _set_format(current, given)
     if detection := given.get("turn_detection"):

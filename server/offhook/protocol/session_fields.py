@@ -111,7 +111,7 @@ class FunctionTool(Strict):
     """A function of the client's."""
 
     type: Literal["function"]
-    name: str
+    name: Annotated[str, Field(pattern="^[a-zA-Z0-9_-]{1,64}$")]
     description: str | None = None
     parameters: dict[str, Any] | None = None
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
     from offhook.protocol.prompt import Prompt
 
+# How much of a turn is read: two minutes of speech. All calls share one event loop, and
+# the rules take their time with long texts.
+_READ = 2000
+
 _GREETING = "Hello! How can I help?"
 _NOT_HEARD = "Sorry, I didn't catch that."
 _WAITING = "I am still waiting for an answer."
@@ -167,6 +171,7 @@ class Skills:
                 yield sentence
 
     def _parts(self, prompt: Prompt) -> Iterator[str | ToolCall]:
+        prompt = _clipped(prompt)
         back = returned(prompt.turns)
         yield from back.said
         if back.called and not prompt.must_call:
@@ -333,3 +338,11 @@ def _listed(numbers: list[int]) -> str:
 def _sentence(text: str) -> str:
     text = text.strip()
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
+
+
+def _clipped(prompt: Prompt) -> Prompt:
+    turns = (
+        replace(turn, text=turn.text[:_READ]) if isinstance(turn, Turn) else turn
+        for turn in prompt.turns
+    )
+    return replace(prompt, turns=tuple(turns))
