@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import contextlib
+import io
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,11 +186,25 @@ def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
 
 
 def test_the_example_of_a_host_application_runs() -> None:
-    mount, client, _ = blocks("python")  # the tests are run in test_pytest_plugin.py
+    mount, client, *_ = blocks("python")  # the tests are run in test_pytest_plugin.py
     names: dict[str, Any] = {}
     exec(compile(mount, "README.md", "exec"), names)
     assert "/voice" in [getattr(r, "path", "") for r in names["app"].routes]
     ast.parse(client)
+
+
+@pytest.mark.anyio
+async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
+    [example] = [block for block in blocks("python") if "WebSocket(" in block]
+    example = example.replace("asyncio.run(main())", "")
+    example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        exec(compile(example, "README.md", "exec"), names)
+        async with asyncio.timeout(20):
+            await names["main"]()
+    assert written.getvalue().startswith("7 times 8 is 56.")
+    assert "input_tokens=" in written.getvalue()
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -21,6 +21,8 @@ UNTESTED = {
     "protocol/prompt.py": "dataclasses",
     "protocol/session_fields.py": "the fields, which test_session_config.py tries out",
     "speech/responder.py": "an interface",
+    "protocol/transport_events.py": "dataclasses",
+    "transports/base.py": "an interface",
     "upstream/base.py": "a dataclass and an interface",
 }
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     )
     from offhook.relay.app import create_app
     from offhook.settings import LocalSettings, Settings
+    from offhook.transports.base import RealtimeTransportLayer
+    from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
     from offhook.upstream.openai import OpenAIUpstream
 
@@ -38,7 +40,9 @@ __all__ = [
     "MissingExtra",
     "NotFound",
     "OffhookError",
+    "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "RealtimeTransportLayer",
     "ServerError",
     "Settings",
     "SettingsError",
@@ -52,7 +56,9 @@ __all__ = [
 _HOMES = {
     "Answer": "offhook.upstream.base",
     "LocalSettings": "offhook.settings",
+    "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
