@@ -66,6 +66,7 @@ def test_further_fingerprints_and_a_camera_pass() -> None:
         (sdp(*LINES, "a=x\u0085m=audio"), "line 12 is not"),
         (sdp(*LINES, *["m=video 9 RTP/AVP 96"] * 2), "more than 3"),
         (with_line("m=audio", "m=video 9 RTP/AVP 96"), "no audio"),
+        (with_line("m=audio", "m=audio 0 RTP/AVP 0"), "no audio"),
         (with_line("m=audio", "m=audio"), "malformed"),
         (with_line("m=audio", "m=audio x RTP/AVP 0"), "malformed"),
         (with_line("m=application", "m=image 9 udptl t38"), "malformed"),

@@ -73,7 +73,8 @@ def _check_media(media: list[str]) -> None:
         raise _invalid(f"it has more than {MAX_MEDIA} m-lines")
     if not all(_MEDIA.fullmatch(line) for line in media):
         raise _invalid("an m-line is malformed")
-    if not any(line.startswith("m=audio ") for line in media):
+    # RFC 3264 §6: port 0 is an m-line that is not wanted.
+    if not any(re.match(r"m=audio (?!0[ /])", line) for line in media):
         raise _invalid("it has no audio m-line")
 
 
