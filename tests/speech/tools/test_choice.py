@@ -229,6 +229,7 @@ def test_what_is_asked_for_is_called(
         ("How do you spell weather?", "Weather: W"),
         ("Cancel that.", "All right."),
         ("Don't turn on the kitchen light.", "I am a small"),
+        ("I left the kitchen light on yesterday.", "I am a small"),
         ("I am in the kitchen.", "I am a small"),
         ("Tell me a joke.", "I am a small"),
         ("Delete my account.", "I am a small"),

@@ -48,6 +48,12 @@ _PIECE = re.compile(
     re.IGNORECASE,
 )
 _FORBIDDEN = re.compile(r"^\W*(?:please )?(?:don't|do not|never)\b", re.IGNORECASE)
+# What somebody tells of, and asks nothing: "I left the light on yesterday."
+_TOLD = re.compile(
+    r"^\W*(?:i|we|he|she|they)\s+(?:left|was|were|had|did|went|got|took|made|saw|forgot|"
+    r"(?!(?:need|needed|wanted|hoped)\b)\w+ed)\b(?!.*\?)",
+    re.IGNORECASE,
+)
 _ALSO = re.compile(r"\W*(?:and|or|then|what about|how about)\b", re.IGNORECASE)
 _QUESTIONS = 8
 """How many questions in a row may serve one call."""
@@ -171,7 +177,7 @@ class Tools:
         for at, word in enumerate(words(text)):
             if word.lower() not in STOP:
                 said.setdefault(stem(word), at)
-        if _FORBIDDEN.match(text):
+        if _FORBIDDEN.match(text) or _TOLD.match(text):
             said = {}
         return max(
             (_match(ability, said) for ability in self._abilities),
