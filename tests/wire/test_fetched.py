@@ -196,6 +196,8 @@ async def test_a_refusal_says_what_the_server_said() -> None:
 async def test_what_does_not_speak_websocket_is_refused() -> None:
     error = await failure(response(200, "<html>"))
     assert error.code == "upstream_malformed"
+    error = await failure(SimpleNamespace(status=200))
+    assert error.code == "upstream_malformed"
 
 
 async def test_a_fetch_that_fails_is_told_without_the_key() -> None:

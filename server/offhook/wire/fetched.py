@@ -81,11 +81,13 @@ async def fetch_websocket(
     try:
         async with asyncio.timeout(open_timeout):
             response = await fetch(_http(url), options)
-            if not response.webSocket:
+            # A browser's answers have no such attribute, and refusals have a null.
+            socket = getattr(response, "webSocket", None)
+            if not socket:
                 raise await _refused(response, hidden)
             # Without a pause before the listeners: no message may come between.
-            response.webSocket.accept()
-            wire = _Fetched(response.webSocket)
+            socket.accept()
+            wire = _Fetched(socket)
     except (InvalidRequest, UpstreamError):
         raise
     except TimeoutError:
