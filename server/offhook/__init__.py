@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from offhook.relay.app import create_app
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
+    from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
     from offhook.upstream.openai import OpenAIUpstream
@@ -34,6 +35,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Answer",
     "CallerError",
+    "CloudflareRealtimeTransportLayer",
     "Forbidden",
     "InvalidRequest",
     "LocalSettings",
@@ -55,6 +57,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "offhook.upstream.base",
+    "CloudflareRealtimeTransportLayer": "offhook.transports.cloudflare",
     "LocalSettings": "offhook.settings",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",

@@ -7,24 +7,21 @@ import pytest
 
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from tests.transports.conformance import WEATHER, Conformance
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from offhook.speech import Engines
+    from tests.transports.conformance import Make
 
 pytestmark = pytest.mark.anyio
 
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "Get the weather of a city",
-    "parameters": {
-        "type": "object",
-        "properties": {"city": {"type": "string"}},
-        "required": ["city"],
-    },
-}
+
+class TestWebSocket(Conformance):
+    @pytest.fixture
+    def make(self) -> Make:
+        return lambda url: OpenAIRealtimeWebSocket(url=url, api_key="sk-any")
 
 
 def transport(local_url: str) -> OpenAIRealtimeWebSocket:

@@ -1,40 +1,21 @@
-"""A transport over WebSocket: audio travels in events, and we know what was heard."""
+"""A transport over WebSocket."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
-import time
-from collections import deque
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlencode
 
-from offhook.errors import InvalidRequest, OffhookError, ServerError, WireClosed
-from offhook.events import parse, serialise
-from offhook.protocol.client import Client, Transmit
-from offhook.protocol.playback import PlaybackLedger
-from offhook.protocol.session_config import DEFAULT_MODEL
-from offhook.protocol.transport_events import TransportError
-from offhook.transports.emitter import Emitter
+from offhook.transports.openai import OpenAITransport, forwarded
 from offhook.wire.websocket import connect_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
 
-    from offhook.events import Event
     from offhook.protocol.items import Item
-    from offhook.protocol.transport_events import FunctionCall, Status
+    from offhook.protocol.transport_events import Status
     from offhook.transports.base import ApiKey
-    from offhook.transports.emitter import Listener, Stream
+    from offhook.transports.emitter import Listener
     from offhook.wire.base import Wire
-
-_log = logging.getLogger(__name__)
-
-_URL = "wss://api.openai.com/v1/realtime"
-# What may wait to be sent: six minutes of speech. Who sends more does not drain.
-_UNSENT_BYTES = 24 * 2**20
 
 
 class OpenAIRealtimeWebSocket:
@@ -65,304 +46,58 @@ class OpenAIRealtimeWebSocket:
         reported: bool = False,
         **options: Any,
     ) -> None:
-        self.status: Status = "disconnected"
-        self._api_key = api_key
-        self._model = model
-        self._url = url
-        self._headers = dict(headers or {})
-        self._options = options
-        self._ledger = PlaybackLedger(reported=reported)
-        self._client = Client(self._ledger)
-        self._emitter = Emitter()
-        self._unsent: deque[str] = deque()  # bounded by _UNSENT_BYTES
-        self._unsent_bytes = 0
-        self._changed = asyncio.Event()
-        self._sent = asyncio.Event()
-        self._session: asyncio.Task[None] | None = None
+        def opened(url: str, key: str) -> AbstractAsyncContextManager[Wire]:
+            sent = {"Authorization": f"Bearer {key}", **(headers or {})}
+            return connect_websocket(url, headers=sent, **options)
+
+        self._transport = OpenAITransport(
+            opened, api_key=api_key, model=model, url=url, reported=reported
+        )
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.close()
+        await self._transport.close()
+
+    @property
+    def status(self) -> Status:
+        """See RealtimeTransportLayer."""
+        return self._transport.status
 
     @property
     def history(self) -> tuple[Item, ...]:
         """The conversation, as far as it came over this transport."""
-        return self._client.history.items
+        return self._transport.history
 
     def on(self, name: str, listener: Listener) -> Self:
         """See RealtimeTransportLayer."""
-        self._emitter.on(name, listener)
+        self._transport.on(name, listener)
         return self
 
     def once(self, name: str, listener: Listener) -> Self:
         """See RealtimeTransportLayer."""
-        self._emitter.once(name, listener)
+        self._transport.once(name, listener)
         return self
 
     def off(self, name: str, listener: Listener) -> Self:
         """See RealtimeTransportLayer."""
-        self._emitter.off(name, listener)
+        self._transport.off(name, listener)
         return self
 
-    def stream(self, name: str, maxsize: int = 256) -> Stream:
-        """See RealtimeTransportLayer."""
-        return self._emitter.stream(name, maxsize)
-
-    async def connect(
-        self,
-        *,
-        api_key: ApiKey | None = None,
-        model: str | None = None,
-        url: str | None = None,
-        call_id: str | None = None,
-        initial_session_config: Mapping[str, Any] | None = None,
-    ) -> None:
-        """See RealtimeTransportLayer; with `call_id` it joins a call as a sideband.
-
-        Raises:
-            InvalidRequest: It is connected already, or there is no key.
-            UpstreamError: The server cannot be reached, or refuses.
-        """
-        if self.status != "disconnected":
-            raise InvalidRequest(
-                "The transport is connected or connecting: close it first.",
-                code="already_connected",
-            )
-        self._set_status("connecting")
-        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        try:
-            key = await _resolved(api_key if api_key is not None else self._api_key)
-            wanted = model or self._model
-            target = url or _target(call_id, self._url, wanted)
-            self._session = asyncio.create_task(self._hold(target, key, opened))
-            await opened
-        except BaseException:
-            await self.close()
-            raise
-        self._update(initial_session_config or {}, wanted)
-
-    async def drain(self) -> None:
-        """See RealtimeTransportLayer."""
-        while self._unsent and self.status == "connected":
-            self._sent.clear()
-            await self._sent.wait()
-
-    async def close(self) -> None:
-        """See RealtimeTransportLayer."""
-        session, self._session = self._session, None
-        if session:
-            session.cancel()
-            await asyncio.wait([session])
-        self._lose()
-        await self._emitter.aclose()
-
-    def send_event(self, event: Event) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.send(dict(event))
-        self._act()
-
-    def request_response(self, response: Mapping[str, Any] | None = None) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.request(response)
-        self._act()
-
-    def send_message(
-        self,
-        message: str | Sequence[Mapping[str, Any]],
-        other_event_data: Mapping[str, Any] | None = None,
-        *,
-        trigger_response: bool = True,
-    ) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.say(message, other_event_data, respond=trigger_response)
-        self._act()
-
-    def add_image(self, image: str, *, trigger_response: bool = True) -> None:
-        """See RealtimeTransportLayer."""
-        content = [{"type": "input_image", "image_url": image}]
-        self.send_message(content, trigger_response=trigger_response)
-
-    def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
-        """See RealtimeTransportLayer; without a connection it is lost."""
-        if self.status == "connected":
-            self._client.hear(audio, commit=commit)
-            self._act()
-
-    def update_session_config(self, config: Mapping[str, Any]) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._update(config, None)
-
-    def mute(self, muted: bool) -> None:
-        """There is no microphone here.
-
-        Raises:
-            InvalidRequest: Always.
-        """
-        raise InvalidRequest(
-            "A WebSocket has no microphone to mute: send no audio instead.",
-            code="not_supported",
-        )
-
-    def played(self, item_id: str, ms: float, content_index: int = 0) -> None:
-        """Tell how much of an item has been heard, if `reported` was asked for."""
-        self._ledger.played(item_id, ms, content_index)
-
-    def send_function_call_output(
-        self, call: FunctionCall, output: str, *, start_response: bool = True
-    ) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.give_output(call.call_id, output, respond=start_response)
-        self._act()
-
-    def interrupt(self) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.interrupt(_now_ms())
-        self._act()
-
-    def reset_history(self, old: Sequence[Item], new: Sequence[Item]) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._warn(self._client.reset_history(old, new))
-        self._act()
-
-    def send_mcp_response(
-        self, request_id: str, approve: bool, reason: str | None = None
-    ) -> None:
-        """See RealtimeTransportLayer."""
-        self._check()
-        self._client.approve(request_id, approve, reason)
-        self._act()
-
-    def _check(self) -> None:
-        if self.status != "connected":
-            raise InvalidRequest(
-                "The transport is not connected: await connect() first.",
-                code="not_connected",
-            )
-
-    def _update(self, config: Mapping[str, Any], model: str | None) -> None:
-        self._warn(self._client.configure(config, model))
-        self._act()
-
-    @staticmethod
-    def _warn(warnings: list[str]) -> None:
-        for warning in warnings:
-            _log.warning("%s", warning)
-
-    def _set_status(self, status: Status) -> None:
-        if status != self.status:
-            self.status = status
-            self._emitter.emit("connection_change", status)
-
-    def _act(self) -> None:
-        for effect in self._client.drain():
-            if isinstance(effect, Transmit):
-                self._put(serialise(effect.event))
-            else:
-                self._emitter.emit(effect.name, *effect.payload)
-
-    def _put(self, text: str) -> None:
-        if self._unsent_bytes + len(text) > _UNSENT_BYTES:
-            raise ServerError(
-                "Too much waits to be sent: await drain() between large pieces.",
-                code="send_buffer_full",
-            )
-        self._unsent.append(text)
-        self._unsent_bytes += len(text)
-        self._changed.set()
-
-    async def _hold(self, url: str, key: str, opened: asyncio.Future[None]) -> None:
-        try:
-            async with AsyncExitStack() as stack:
-                headers = {"Authorization": f"Bearer {key}", **self._headers}
-                connecting = connect_websocket(url, headers=headers, **self._options)
-                wire = await stack.enter_async_context(connecting)
-                self._set_status("connected")
-                opened.set_result(None)
-                self._emitter.emit("connected")
-                writing = asyncio.create_task(self._write(wire))
-                stack.push_async_callback(_ended, writing)
-                await self._read(wire)
-        except OffhookError as error:
-            if opened.done():
-                self._lose(error)
-            else:
-                opened.set_exception(error)
-        else:
-            self._lose()
-
-    async def _read(self, wire: Wire) -> None:
-        async for text in wire:
-            try:
-                event = parse(text)
-            except InvalidRequest:
-                _log.warning("a message that is no event was left out")
-                continue
-            if isinstance(event.get("type"), str):
-                self._client.take(event, _now_ms())
-                self._act()
-        closed = wire.closed
-        if closed and closed.close_code not in (1000, 1001, 1005):
-            raise closed
-
-    async def _write(self, wire: Wire) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            while self._unsent:
-                text = self._unsent[0]
-                try:
-                    await wire.send(text)
-                except WireClosed:
-                    return  # who reads tells why
-                self._unsent.popleft()
-                self._unsent_bytes -= len(text)
-            self._sent.set()
-
-    def _lose(self, error: OffhookError | None = None) -> None:
-        if self.status == "disconnected":
-            return
-        was_open = self.status == "connected"
-        self._unsent.clear()
-        self._unsent_bytes = 0
-        self._client.reset()
-        self._set_status("disconnected")
-        self._sent.set()
-        if error:
-            self._emitter.emit("error", TransportError(error))
-        if was_open:
-            self._emitter.emit("disconnected")
-
-
-async def _resolved(api_key: ApiKey | None) -> str:
-    key = api_key() if callable(api_key) else api_key
-    if inspect.isawaitable(key):
-        key = await key
-    if not key:
-        raise InvalidRequest(
-            "There is no API key: pass api_key to connect().", code="missing_api_key"
-        )
-    return key
-
-
-def _target(call_id: str | None, url: str | None, model: str | None) -> str:
-    if call_id is not None:
-        return f"{_URL}?{urlencode({'call_id': call_id})}"
-    return url or f"{_URL}?{urlencode({'model': model or DEFAULT_MODEL})}"
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
-
-
-def _now_ms() -> float:
-    return time.monotonic() * 1000
+    stream = forwarded(OpenAITransport.stream)
+    connect = forwarded(OpenAITransport.connect)
+    drain = forwarded(OpenAITransport.drain)
+    close = forwarded(OpenAITransport.close)
+    send_event = forwarded(OpenAITransport.send_event)
+    request_response = forwarded(OpenAITransport.request_response)
+    send_message = forwarded(OpenAITransport.send_message)
+    add_image = forwarded(OpenAITransport.add_image)
+    send_audio = forwarded(OpenAITransport.send_audio)
+    update_session_config = forwarded(OpenAITransport.update_session_config)
+    mute = forwarded(OpenAITransport.mute)
+    played = forwarded(OpenAITransport.played)
+    send_function_call_output = forwarded(OpenAITransport.send_function_call_output)
+    interrupt = forwarded(OpenAITransport.interrupt)
+    reset_history = forwarded(OpenAITransport.reset_history)
+    send_mcp_response = forwarded(OpenAITransport.send_mcp_response)

@@ -6,10 +6,9 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
-import re
 import ssl
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import (
@@ -33,6 +32,7 @@ from offhook.errors import (
     redact,
 )
 from offhook.wire.base import close_frame
+from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
 if TYPE_CHECKING:
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
 _UNREAD_FRAMES = 16
 # How long the other side has to answer a close before the connection is cut.
 _FAREWELL_SECONDS = 2.0
-
-_KEY_PROTOCOL = "openai-insecure-api-key."
-_SECRET_NAME = re.compile(r"auth|cookie|key|secret|signature|token", re.I)
 
 # At DEBUG, websockets logs the headers with their keys, and what is said.
 _quiet = logging.getLogger(f"{__name__}.frames")
@@ -97,7 +94,7 @@ async def connect_websocket(
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
     headers = headers or {}
-    _check(headers, subprotocols)
+    check(headers, subprotocols)
     opening = _Connect(
         url,
         subprotocols=_typed(subprotocols) or None,
@@ -109,7 +106,7 @@ async def connect_websocket(
         max_size=max_size,
         **_OPTIONS,
     )
-    connection = await _opened(opening, _secrets(url, headers, subprotocols))
+    connection = await _opened(opening, secrets(url, headers, subprotocols))
     wire = _WebSocket(connection, ping_timeout)
     try:
         yield wire
@@ -123,12 +120,12 @@ class _Connect(connect):
         return exc
 
 
-async def _opened(opening: _Connect, secrets: Sequence[str]) -> ClientConnection:
+async def _opened(opening: _Connect, hidden: Sequence[str]) -> ClientConnection:
     try:
         return await opening
     except Exception as error:
         # Without its cause, which may name the URL or a header.
-        raise _fault(error, opening.open_timeout, secrets) from None
+        raise _fault(error, opening.open_timeout, hidden) from None
 
 
 class _WebSocket:
@@ -212,46 +209,13 @@ def _closure(error: ConnectionClosed) -> WireClosed:
     return WireClosed(close.code, close.reason) if close else WireClosed(1006, "")
 
 
-def _check(headers: Mapping[str, str], subprotocols: Sequence[str]) -> None:
-    # websockets lets line breaks through, and names a wrong subprotocol: a key.
-    for name, value in headers.items():
-        if not (f"{name}{value}".isascii() and f"{name}{value}".isprintable()):
-            raise InvalidRequest(
-                f"The header {name!a} contains characters that no header has: if it "
-                "carries a key, copy that again.",
-                code="invalid_header",
-            )
-    for subprotocol in subprotocols:
-        if not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", subprotocol, re.ASCII):
-            raise InvalidRequest(
-                "A WebSocket subprotocol contains characters that none has: if it "
-                "carries a key, copy that again.",
-                code="invalid_subprotocol",
-            )
-
-
 def _typed(subprotocols: Sequence[str]) -> list[Subprotocol]:
     values: list[Any] = list(subprotocols)
     return values
 
 
-def _secrets(
-    url: str, headers: Mapping[str, str], subprotocols: Sequence[str]
-) -> list[str]:
-    """Find what no message may repeat, longest first."""
-    named = [*headers.items(), *parse_qsl(url.partition("?")[2])]
-    values = [value for name, value in named if _SECRET_NAME.search(name)]
-    values += [value.split()[-1] for value in values if value.split()]
-    values += [
-        subprotocol.removeprefix(_KEY_PROTOCOL)
-        for subprotocol in subprotocols
-        if subprotocol.startswith(_KEY_PROTOCOL)
-    ]
-    return sorted(values, key=len, reverse=True)
-
-
 def _fault(
-    error: Exception, seconds: float | None, secrets: Sequence[str]
+    error: Exception, seconds: float | None, hidden: Sequence[str]
 ) -> OffhookError:
     """Say in our words why there is no connection."""
     match error:
@@ -261,7 +225,7 @@ def _fault(
                 response.status_code,
                 bytes(response.body or b""),
                 response.headers.get("Retry-After"),
-                lambda text: redact(text, *secrets),
+                lambda text: redact(text, *hidden),
             )
         case InvalidProxy() | ImportError():
             return SettingsError(
