@@ -101,6 +101,15 @@ async def test_a_tool_in_a_spoken_turn(
     assert session["audio"]["output"]["voice"] == "ash"
 
 
+async def test_two_tools_get_one_answer(local_url: str) -> None:
+    async with running(over(local_url)) as run:
+        await run.session.send_message("What's the weather in Paris and in Rome?")
+        await run.answers(2)
+    check(run.events)
+    assert sorted(ASKED) == ["Paris", "Rome"]
+    assert said(run.events).count("sunny") == 2
+
+
 async def test_a_written_turn(local_url: str) -> None:
     settings = {"modalities": ["text"], "tracing": None}
     async with running(over(local_url), settings=settings) as run:
@@ -409,6 +418,8 @@ async def test_a_tools_output() -> None:
         [(name, called, output, start)] = fake.calls
         assert (name, output, start) == ("send_function_call_output", "yes", False)
         assert (called.id, called.call_id) == ("item_1", "call_1")
+        await model.send_event(RealtimeModelSendToolOutput(call, "yes", True))
+        assert [name for name, *_ in fake.calls[2:]] == ["request_response"]
 
 
 async def test_a_listener_may_close() -> None:

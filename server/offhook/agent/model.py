@@ -76,6 +76,7 @@ class TransportModel(RealtimeModel):
         self._events: asyncio.Queue[RealtimeModelEvent] = asyncio.Queue()
         self._pump: asyncio.Task[None] | None = None
         self._failed = False
+        self._outputs = 0
         self._ongoing: str | None = None
         # The response, the item and its part that spoke last.
         self._spoken: tuple[str, str, int] | None = None
@@ -147,7 +148,10 @@ class TransportModel(RealtimeModel):
             ValueError: An interruption contradicts itself.
         """
         self._send(event)
-        await self._transport.drain()
+        if not isinstance(event, RealtimeModelSendToolOutput):
+            await self._transport.drain()
+        elif event.start_response:
+            await self._request_once()
 
     async def send_event_if(
         self, event: RealtimeModelSendEvent, send_if: Callable[[], bool]
@@ -168,6 +172,14 @@ class TransportModel(RealtimeModel):
             pump.cancel()
             await asyncio.wait([pump])
         await self._transport.close()
+
+    async def _request_once(self) -> None:
+        # Tools that end together get one answer, which needs the outputs of all.
+        self._outputs += 1
+        mine = self._outputs
+        await self._transport.drain()
+        if mine == self._outputs and self._transport.status == "connected":
+            self._transport.request_response()
 
     def _check(self, options: RealtimeModelConfig) -> None:
         if self._pump or self._transport.status != "disconnected":
@@ -228,12 +240,12 @@ class TransportModel(RealtimeModel):
                 self._transport.send_message(parts)
             case RealtimeModelSendAudio(audio, commit):
                 self._transport.send_audio(audio, commit=commit)
-            case RealtimeModelSendToolOutput(call, output, start_response):
+            case RealtimeModelSendToolOutput(call, output):
                 called = told.FunctionCall(
                     call.id or "", call.call_id, call.name, call.arguments, ""
                 )
                 self._transport.send_function_call_output(
-                    called, output, start_response=start_response
+                    called, output, start_response=False
                 )
             case RealtimeModelSendInterrupt():
                 self._interrupt(event)
