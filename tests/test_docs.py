@@ -195,7 +195,7 @@ def test_the_example_of_a_host_application_runs() -> None:
 
 @pytest.mark.anyio
 async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
-    [example] = [block for block in blocks("python") if "WebSocket(" in block]
+    [example] = [block for block in blocks("python") if "client.on(" in block]
     example = example.replace("asyncio.run(main())", "")
     example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
     names: dict[str, Any] = {}
@@ -205,6 +205,14 @@ async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
             await names["main"]()
     assert written.getvalue().startswith("7 times 8 is 56.")
     assert "input_tokens=" in written.getvalue()
+
+
+def test_the_example_of_agents_runs() -> None:
+    [example] = [block for block in blocks("python") if "TransportModel(" in block]
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    assert isinstance(names["model"], offhook.TransportModel)
+    assert names["runner"]
 
 
 def test_the_changelog_begins_with_this_version() -> None:

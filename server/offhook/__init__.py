@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from offhook.agent import TransportModel
     from offhook.errors import (
         CallerError,
         Forbidden,
@@ -48,6 +49,7 @@ __all__ = [
     "ServerError",
     "Settings",
     "SettingsError",
+    "TransportModel",
     "Unauthorized",
     "Upstream",
     "UpstreamError",
@@ -63,6 +65,7 @@ _HOMES = {
     "OpenAIUpstream": "offhook.upstream.openai",
     "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
+    "TransportModel": "offhook.agent",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
 }
