@@ -171,7 +171,7 @@ class Connection:
                 wire = await stack.enter_async_context(opening)
                 if attempt:
                     self._resume()
-                beside(stack, self._outbox.write(wire))
+                beside(stack, self._outbox.write(wire, self._refused))
                 if self._acknowledge is None or not self._configured or attempt:
                     self._begin(opened, attempt)
                 else:
@@ -180,6 +180,9 @@ class Connection:
         except Exception as error:
             return error
         return wire.closed or WireClosed(1006)
+
+    def _refused(self, error: InvalidRequest) -> None:
+        self._emitter.emit("error", TransportError(error))
 
     def _resume(self) -> None:
         for warning in self._client.resume():
