@@ -15,9 +15,9 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
-from aiortc.sdp import SessionDescription
 
 from offhook.errors import InvalidRequest
+from offhook.media.descriptions import check_bundle
 from offhook.media.private import listen_eagerly, offer_loopback_when_alone
 from offhook.media.tracks import PulledTrack, pcm_of
 from offhook.protocol import sdp
@@ -102,7 +102,7 @@ class Peer:
         # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
         usable = sdp.without_candidates(offer)
         try:
-            _check_bundle(usable)
+            check_bundle(usable)
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(usable, "offer")
             )
@@ -232,15 +232,3 @@ class Peer:
         elif state in ("failed", "closed"):
             self._connected.set()
             self._closed.set()
-
-
-def _check_bundle(offer: str) -> None:
-    """Refuse a BUNDLE of lines that are not there (RFC 9143 §7.2).
-
-    aiortc would leave the others without a transport, and could not even close.
-    """
-    description = SessionDescription.parse(offer)
-    mids = {media.rtp.muxId for media in description.media}
-    for group in description.group:
-        if not mids.issuperset(group.items):
-            raise ValueError("a group names an unknown mid")

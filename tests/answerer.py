@@ -1,0 +1,120 @@
+"""A server of WebRTC calls on stock aiortc, which does what a script says."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Self
+
+from aiortc import (
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCDataChannel,
+    RTCPeerConnection,
+    RTCSessionDescription,
+)
+from aiortc.contrib.media import MediaBlackhole
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.caller import Microphone
+from tests.relays import serving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+SDP = "application/sdp"
+
+
+class Answerer:
+    """One call, seen from the server; its methods are those of websockets."""
+
+    def __init__(self) -> None:
+        self.peer = RTCPeerConnection(RTCConfiguration([]))
+        self.voice = Microphone()
+        self.ear = MediaBlackhole()
+        self.tracks: list[MediaStreamTrack] = []
+        self.opened: asyncio.Future[RTCDataChannel] = asyncio.Future()
+        self._texts: asyncio.Queue[str | None] = asyncio.Queue()
+        self._closed = asyncio.Event()
+        self.peer.on("track", self._on_track)
+        self.peer.on("datachannel", self._on_channel)
+
+    async def answer(self, offer: str) -> str:
+        self.peer.addTrack(self.voice)
+        await self.peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+        await self.peer.setLocalDescription(await self.peer.createAnswer())
+        return str(self.peer.localDescription.sdp)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.ear.stop()
+        await self.peer.close()
+
+    async def send(self, text: str) -> None:
+        (await self.opened).send(text)
+
+    async def recv(self) -> str:
+        text = await self._texts.get()
+        assert text is not None
+        return text
+
+    async def __aiter__(self) -> AsyncIterator[str]:
+        while (text := await self._texts.get()) is not None:
+            yield text
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """Hang up; there is no code and no reason in WebRTC."""
+        await self.peer.close()
+
+    async def wait_closed(self) -> None:
+        await self._closed.wait()
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        self.tracks.append(track)
+        self.ear.addTrack(track)
+
+    def _on_channel(self, channel: RTCDataChannel) -> None:
+        channel.on("message", self._texts.put_nowait)
+        channel.on("close", self._on_close)
+        self.opened.set_result(channel)
+
+    def _on_close(self) -> None:
+        self._closed.set()
+        self._texts.put_nowait(None)
+
+
+
+
+@asynccontextmanager
+async def answering(
+    script: Callable[[Answerer], Awaitable[None]],
+) -> AsyncIterator[str]:
+    """Run a server that does what the script says with each call."""
+    async with AsyncExitStack() as stack:
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+
+        async def run(call: Answerer) -> None:
+            await call.opened
+            await call.ear.start()
+            await script(call)
+
+        async def calls(request: Request) -> Response:
+            call = await stack.enter_async_context(Answerer())
+            tasks.append(group.create_task(run(call)))
+            answer = await call.answer((await request.body()).decode())
+            location = {"Location": f"/v1/realtime/calls/rtc_{len(tasks)}"}
+            return Response(answer, 201, headers=location, media_type=SDP)
+
+        tasks: list[asyncio.Task[None]] = []
+        app = Starlette(routes=[Route("/calls", calls, methods=["POST"])])
+        try:
+            async with serving(app) as url:
+                yield f"{url}/calls"
+        finally:
+            for task in tasks:
+                task.cancel()
