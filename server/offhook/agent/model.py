@@ -111,6 +111,8 @@ class TransportModel(RealtimeModel):
         call_id = options.get("call_id")
         self._check(options)
         session = first_config(settings, beside_call=call_id is not None)
+        if "tracing" in settings:
+            session["tracing"] = settings["tracing"]
         self._begin()
         try:
             await self._transport.connect(
@@ -120,12 +122,6 @@ class TransportModel(RealtimeModel):
                 call_id=call_id,
                 initial_session_config=session,
             )
-            # Beside the configuration: a later update may not even repeat it.
-            if tracing := settings.get("tracing", "auto"):
-                traced = {"type": "realtime", "tracing": tracing}
-                self._transport.send_event(
-                    {"type": "session.update", "session": traced}
-                )
         except BaseException:
             await self.close()
             raise

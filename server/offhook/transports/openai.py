@@ -142,6 +142,10 @@ class OpenAITransport:
             wanted = model or self._model
             target = url or _target(call_id, self._url, wanted)
             if not opened.done():
+                # Waits for the wire, ahead of all that a listener may send.
+                joined = call_id is not None
+                given = initial_session_config
+                self._warn(self._client.open(given, wanted, joined=joined))
                 self._session = asyncio.create_task(self._hold(target, key, opened))
             await opened
         except BaseException:
@@ -150,7 +154,6 @@ class OpenAITransport:
             if self._opened is opened:
                 await self.close()
             raise
-        self._update(initial_session_config or {}, wanted)
 
     async def drain(self) -> None:
         """See RealtimeTransportLayer."""
@@ -213,7 +216,8 @@ class OpenAITransport:
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
         self._check()
-        self._update(config, None)
+        self._warn(self._client.configure(config))
+        self._act()
 
     def mute(self, muted: bool) -> None:
         """There is no microphone here.
@@ -265,10 +269,6 @@ class OpenAITransport:
                 code="not_connected",
             )
 
-    def _update(self, config: Mapping[str, Any], model: str | None) -> None:
-        self._warn(self._client.configure(config, model))
-        self._act()
-
     @staticmethod
     def _warn(warnings: list[str]) -> None:
         for warning in warnings:
@@ -303,6 +303,7 @@ class OpenAITransport:
                 self._set_status("connected")
                 opened.set_result(None)
                 self._emitter.emit("connected")
+                self._act()
                 writing = asyncio.create_task(self._write(wire))
                 stack.push_async_callback(_ended, writing)
                 await self._read(wire)
