@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from offhook.protocol import transport_events as told
 from offhook.protocol.history import History
+from offhook.protocol.history_edits import replay
 from offhook.protocol.history_requests import HistoryRequests
 from offhook.protocol.playback import AudioPart, PlaybackLedger, duration_ms
 from offhook.protocol.responses import ResponseSequencer
@@ -80,7 +81,6 @@ class Client:
 
     def reset(self) -> None:
         """Forget what belongs to a connection; the history stays."""
-        self._out.clear()
         self._responses.reset()
         self._rewriting.reset()
         if self._ledger:
@@ -124,6 +124,17 @@ class Client:
             InvalidRequest: `audio` or a part of it is not an object.
         """
         events, warnings = self._session.change(config)
+        self._transmit(*events)
+        return warnings
+
+    def resume(self) -> list[str]:
+        """Give a new session the configuration and the history of the last one.
+
+        Returns:
+            What of the history it cannot have.
+        """
+        self._transmit(*self._session.again())
+        events, warnings = replay(self.history.items)
         self._transmit(*events)
         return warnings
 
