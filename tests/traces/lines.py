@@ -89,6 +89,8 @@ NAMES = ("connected", "disconnected", *(name for name in _SHOWN if name != "rais
 def sent(events: list[Event]) -> Iterator[str]:
     """Tell what was sent, an event a line; but sessions setting by setting."""
     for event in events:
+        if event["type"] == "here":
+            continue
         fields = {name: event[name] for name in sorted(event) if name != "type"}
         session = fields.pop("session", None)
         if "event_id" in fields:

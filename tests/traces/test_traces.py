@@ -76,18 +76,33 @@ async def test_a_script_has_the_same_trace(
     name: str, theirs: Traces, ours: Traces
 ) -> None:
     assert theirs[name][-1] == ours[name][-1] == ""
-    open_questions: list[str] = []
+    decisions = SCRIPTS[name].decisions
+    found = differences(theirs[name], ours[name])
+    by = {line: [key for key in decisions if patterns(key, line)] for line in found}
+    assert [line for line, keys in by.items() if not keys] == []
+    assert {key for keys in by.values() for key in keys} == {*decisions}
+
+
+async def test_every_decision_is_needed(theirs: Traces, ours: Traces) -> None:
     used: set[str] = set()
-    for line in differences(theirs[name], ours[name]):
-        by = [key for key in SCRIPTS[name].decisions if covers(key, line)]
-        used.update(by)
-        if not by:
-            open_questions.append(line)
-    assert open_questions == []
-    assert used == {*SCRIPTS[name].decisions}
+    for name, script in SCRIPTS.items():
+        for line in differences(theirs[name], ours[name]):
+            used.update(*(patterns(key, line) for key in script.decisions))
+    assert used == {
+        sign + pattern
+        for decision in DECISIONS.values()
+        for sign, listed in (("-", decision.lost), ("+", decision.won))
+        for pattern in listed
+    }
 
 
-def covers(key: str, line: str) -> bool:
-    decision = DECISIONS[key]
-    patterns = decision.theirs if line.startswith("-") else decision.ours
-    return any(re.fullmatch(pattern, line[2:]) for pattern in patterns)
+def patterns(key: str, line: str) -> set[str]:
+    """Return the patterns of a decision that a difference matches."""
+    listed = DECISIONS[key].lost if line[0] == "-" else DECISIONS[key].won
+    return {line[0] + each for each in listed if re.fullmatch(each, line[2:])}
+
+
+def test_the_readme_lists_the_decisions() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+    rows = [f"| {each.theirs} | {each.ours} |" for each in DECISIONS.values()]
+    assert re.findall(r"^\| [A-Z][^|]*[.:] \| [A-Z][^|]*\. \|$", readme, re.M) == rows
