@@ -52,7 +52,7 @@ DECISIONS: dict[str, Decision] = {
     ),
     "states": Decision(
         "Emits `item_update` at events about an item, changed or not.",
-        "Emits it when the item has changed: also at each word, at a call that is still "
+        "Emits it when an item has changed: also at each word, at a call that is still "
         "being written, and at an approval request that has begun.",
         lost=(rf"{_STATE} \(again\)",),
         won=(
@@ -61,8 +61,8 @@ DECISIONS: dict[str, Decision] = {
         ),
     ),
     "retrieve": Decision(
-        "Asks for an item again (`conversation.item.retrieve`) after its transcription, "
-        "its truncation, and as MCP begins.",
+        "Asks for an item (`conversation.item.retrieve`) after its transcription or "
+        "truncation, and as an MCP server is asked.",
         "Asks for nothing: the history has it from the events themselves.",
         lost=(r"> conversation.item.retrieve .*",),
     ),
@@ -74,7 +74,7 @@ DECISIONS: dict[str, Decision] = {
     ),
     "approval": Decision(
         "Parses the arguments of an approval request that is an item.",
-        "Leaves items as on the wire; the event `mcp_approval_request` has them parsed.",
+        "Leaves items as on the wire; the event `mcp_approval_request` parses them.",
         lost=(rf"{_STATE}mcp_approval_request.*",),
         won=(rf"{_STATE}mcp_approval_request.*",),
     ),
@@ -95,7 +95,7 @@ DECISIONS: dict[str, Decision] = {
     ),
     "malformed": Decision(
         "Throws at some malformed items, and hears nothing from then on.",
-        "Never raises at what comes: it takes what it can, and emits `error` if need be.",
+        "Never raises at what comes: takes what it can, and emits `error` if need be.",
         lost=(r"\* thrown",),
         won=(_STATE, r"\* connection_change .*", r"\* disconnected"),
     ),

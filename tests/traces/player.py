@@ -121,8 +121,8 @@ def as_javascript(payload: Any) -> Any:
             shown = {"id": response_id, "output": [*output]}
             return {"response": {**shown, "usage": as_javascript(usage)}}
         case told.Audio(data):
-            data = base64.b64encode(data).decode()
-            return {"data": data, "responseId": payload.response_id}
+            encoded = base64.b64encode(data).decode()
+            return {"data": encoded, "responseId": payload.response_id}
         case told.Usage():
             return {**spelled(payload), "totalTokens": payload.total_tokens}
         case told.ItemUpdate(item) | told.McpToolCallCompleted(item):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 CREATE, TRUNCATE = "conversation.item.create", "conversation.item.truncate"
 INTERRUPTS = {"type": "server_vad", "interrupt_response": True}
-CUTTING = {"audio": {"input": {"turn_detection": INTERRUPTS}, "output": {}}}
+CUTTING: Event = {"audio": {"input": {"turn_detection": INTERRUPTS}, "output": {}}}
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,9 @@ async def refused(stage: Stage) -> None:
     await stage.do("event", {"type": "no.such.event", "event_id": "mine"})
     event = await stage.expect("no.such.event")
     error = {"type": "invalid_request_error", "message": "What is that?"}
-    await stage.raw({"type": "error", "error": {**error, "event_id": event["event_id"]}})
+    await stage.raw(
+        {"type": "error", "error": {**error, "event_id": event["event_id"]}}
+    )
     await stage.do("close")
 
 
@@ -267,10 +269,12 @@ async def audio_that_is_over_before_the_response(stage: Stage) -> None:
     await stage.do("close")
 
 
-async def speaking(stage: Stage, ms: float = 1000, **session: Any) -> None:
+async def speaking(
+    stage: Stage, ms: float = 1000, session: Event | None = None
+) -> None:
     """Answer, and let the first of it be heard."""
-    await stage.open(**session)
-    await stage.send("session.updated", session=session)
+    await stage.open()
+    await stage.send("session.updated", session=session or {"type": "realtime"})
     await stage.begin()
     await stage.audio(ms)
     await stage.play(100)
@@ -327,7 +331,7 @@ async def audio_that_comes_late(stage: Stage) -> None:
 
 @script()
 async def speech_where_the_server_cancels(stage: Stage) -> None:
-    await speaking(stage, **CUTTING)
+    await speaking(stage, session=CUTTING)
     await stage.speech()
     await stage.expect(TRUNCATE)
     await stage.do("close")
@@ -494,7 +498,9 @@ def config(title: str, *decisions: str, **given: Any) -> None:
         await stage.open()
         await stage.do("close")
 
-    SCRIPTS[f"configured_{title}"] = Script(configured, decisions, {"initialSessionConfig": given})
+    SCRIPTS[f"configured_{title}"] = Script(
+        configured, decisions, {"initialSessionConfig": given}
+    )
 
 
 SEMANTIC = {"type": "semantic_vad"}
