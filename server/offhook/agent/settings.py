@@ -8,10 +8,12 @@ from agents.realtime import DEFAULT_MODEL_SETTINGS
 from agents.realtime.audio_formats import to_realtime_audio_format
 from agents.tool import (
     FunctionTool,
+    HostedMCPTool,
     ensure_function_tool_supports_responses_only_features,
 )
 
 from offhook.errors import InvalidRequest
+from offhook.protocol.client_config import session_update
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -61,12 +63,37 @@ def first_config(settings: Mapping[str, Any], *, beside_call: bool) -> dict[str,
     return config({**defaults, **settings})
 
 
-def config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate settings; what they leave out is left out.
+def config_over(
+    settings: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Translate the settings of a new session; what they leave out is as given.
+
+    Args:
+        settings: A `RealtimeSessionModelSettings`.
+        given: A session's configuration; its tools are there beside the agent's.
 
     Raises:
         InvalidRequest: A tool is none that a Realtime session can have.
     """
+    asked = config(settings, beside=given)
+    session, _ = session_update(asked, base=given)
+    return session
+
+
+def config(
+    settings: Mapping[str, Any], *, beside: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Translate settings; what they leave out is left out.
+
+    Args:
+        settings: A `RealtimeSessionModelSettings`.
+        beside: What a session has whoever the agent is: tools, and instructions for an
+            agent that has none.
+
+    Raises:
+        InvalidRequest: A tool is none that a Realtime session can have.
+    """
+    shared = beside or {}
     session: dict[str, Any] = {}
     if settings.get("model_name"):
         session["model"] = settings["model_name"]
@@ -79,9 +106,16 @@ def config(settings: Mapping[str, Any]) -> dict[str, Any]:
     if audio := _audio(settings):
         session["audio"] = audio
     if "tools" in settings or "handoffs" in settings:
-        tools = settings.get("tools") or []
-        handoffs = settings.get("handoffs") or []
-        session["tools"] = [*_functions(tools), *_transfers(handoffs)]
+        session["tools"] = [
+            *shared.get("tools", ()),
+            *_tools(settings.get("tools") or []),
+            *_transfers(settings.get("handoffs") or []),
+        ]
+    if not session.get("instructions") and shared.get("instructions"):
+        session["instructions"] = shared["instructions"]
+    if session.get("prompt"):
+        # Nothing is no wish here: a stored prompt has its own.
+        session = {k: v for k, v in session.items() if v not in ("", [])}
     return session
 
 
@@ -104,14 +138,17 @@ def _audio(settings: Mapping[str, Any]) -> dict[str, Any]:
     return audio
 
 
-def _functions(tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
+def _tools(tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
     for tool in tools:
-        if not isinstance(tool, FunctionTool):
+        if isinstance(tool, HostedMCPTool):
+            yield {k: v for k, v in tool.tool_config.items() if v is not None}
+        elif not isinstance(tool, FunctionTool):
             raise InvalidRequest(
-                f"Tool '{tool.name}' is no function: a Realtime agent has no others.",
+                f"Tool '{tool.name}' is neither a function nor a hosted MCP server: a "
+                "Realtime agent has no others.",
                 code="unsupported_tool",
             )
-        if tool.is_enabled is not False:
+        elif tool.is_enabled is not False:
             ensure_function_tool_supports_responses_only_features(
                 tool, backend_name="Realtime models"
             )
