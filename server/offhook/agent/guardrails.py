@@ -126,7 +126,8 @@ class Guardrails:
         text = answer.texts[item_id]
         both = [*answer.agent.output_guardrails, *self._shared]
         guardrails = list({id(each): each for each in both}.values())
-        if guardrails and text != answer.checked.get(item_id):
+        known = answer.tripped or text == answer.checked.get(item_id)
+        if guardrails and not known:
             answer.checked[item_id] = text
             self._tasks.start(self._run(guardrails, answer, item_id, text))
 
