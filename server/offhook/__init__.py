@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.agent import TransportModel
+    from offhook.agent import RealtimeAgent, RealtimeSession, TransportModel
     from offhook.errors import (
         CallerError,
         Forbidden,
@@ -45,6 +45,8 @@ __all__ = [
     "OffhookError",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "RealtimeAgent",
+    "RealtimeSession",
     "RealtimeTransportLayer",
     "ServerError",
     "Settings",
@@ -63,6 +65,8 @@ _HOMES = {
     "LocalSettings": "offhook.settings",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "RealtimeAgent": "offhook.agent",
+    "RealtimeSession": "offhook.agent",
     "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
