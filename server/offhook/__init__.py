@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.agent import TransportModel
+    from offhook.agent import RealtimeAgent, RealtimeSession, TransportModel
     from offhook.errors import (
         CallerError,
         Forbidden,
@@ -47,6 +47,8 @@ __all__ = [
     "OpenAIRealtimeWebRTC",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "RealtimeAgent",
+    "RealtimeSession",
     "RealtimeTransportLayer",
     "ServerError",
     "Settings",
@@ -66,6 +68,8 @@ _HOMES = {
     "OpenAIRealtimeWebRTC": "offhook.transports.webrtc",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "RealtimeAgent": "offhook.agent",
+    "RealtimeSession": "offhook.agent",
     "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",

@@ -440,7 +440,7 @@ async def test_a_listener_may_close() -> None:
 
 
 def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("agent", "agent.model", "agent.events", "agent.session"):
+    for name in ("agent", "agent.model", "agent.events", "agent.settings"):
         monkeypatch.delitem(sys.modules, f"offhook.{name}")
     monkeypatch.setitem(sys.modules, "agents", None)
     for name in [name for name in sys.modules if name.startswith("agents.")]:

@@ -6,7 +6,7 @@ import pytest
 from agents import WebSearchTool, function_tool
 from agents.realtime import RealtimeAgent, realtime_handoff
 
-from offhook.agent.session import config, first_config
+from offhook.agent.settings import config, first_config
 from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
 

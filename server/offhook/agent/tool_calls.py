@@ -1,0 +1,199 @@
+"""The tools of a session: run beside each other, and no call without an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from agents.realtime.model import RealtimeModel
+from agents.realtime.model_events import RealtimeModelToolCallEvent
+from agents.realtime.model_inputs import (
+    RealtimeModelSendSessionUpdate,
+    RealtimeModelSendToolOutput,
+)
+
+from offhook.errors import InvalidRequest, OffhookError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Mapping
+
+    from agents.realtime.model import RealtimeModelConfig, RealtimeModelListener
+    from agents.realtime.model_inputs import RealtimeModelSendEvent
+
+    from offhook.agent.model import TransportModel
+    from offhook.agent.tasks import Tasks
+    from offhook.protocol.transport_events import FunctionCall, TurnDone, TurnStarted
+    from offhook.transports.base import RealtimeTransportLayer
+    from offhook.transports.emitter import Listener
+
+_FAILED = "An error occurred while running the tool. Please try again."
+
+
+class ToolCalls(RealtimeModel):
+    """The model as openai-agents' session sees it: one that only calls tools.
+
+    That session must have `async_tool_calls` off: then a tool that fails does not end
+    it, but is answered from here. It belongs to one connection.
+
+    Args:
+        model: Connects, and sends.
+        transport: That of the model.
+        tasks: Where the tools run.
+        failed: Is told why a tool gave nothing.
+    """
+
+    def __init__(
+        self,
+        model: TransportModel,
+        transport: RealtimeTransportLayer,
+        tasks: Tasks,
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._model = model
+        self._transport = transport
+        self._tasks = tasks
+        self._failed = failed
+        self._session: RealtimeModelListener | None = None
+        self._closed = False
+        self._handoffs: frozenset[str] = frozenset()
+        self._ongoing: set[str] = set()
+        # Handoffs that wait for the end of their response.
+        self._held: list[FunctionCall] = []
+        # All calls of the connection, by their ids: some hundred at most.
+        self._calls: dict[str, FunctionCall] = {}
+        self._begun: dict[str, bool] = {}
+        self._handlers: Mapping[str, Listener] = {
+            "function_call": self._call,
+            "turn_started": self._turn_started,
+            "turn_done": self._turn_done,
+        }
+
+    def add_listener(self, listener: RealtimeModelListener) -> None:
+        """Tell the calls to this one."""
+        self._session = listener
+
+    def remove_listener(self, listener: RealtimeModelListener) -> None:
+        """Tell them to nobody."""
+        self._session = None
+
+    async def connect(self, options: RealtimeModelConfig) -> None:
+        """See TransportModel.
+
+        Raises:
+            InvalidRequest: It has been closed already.
+        """
+        if self._closed:
+            raise InvalidRequest(
+                "The session was closed before it had connected.",
+                code="closed_while_connecting",
+            )
+        self._note(options.get("initial_model_settings", {}))
+        for name, handler in self._handlers.items():
+            self._transport.on(name, handler)
+        await self._model.connect(options)
+
+    async def send_event(self, event: RealtimeModelSendEvent) -> None:
+        """See TransportModel; where the connection is coming back, it waits for it."""
+        while self._transport.status == "connecting":
+            changed = asyncio.Event()
+            self._transport.once("connection_change", lambda _, e=changed: e.set())
+            await changed.wait()
+        if isinstance(event, RealtimeModelSendSessionUpdate):
+            self._note(event.session_settings)
+        await self._model.send_event(event)
+
+    async def close(self) -> None:
+        """Hang up, once; the tools are ended by who owns the tasks."""
+        if self._closed:
+            return
+        self._closed = True
+        for name, handler in self._handlers.items():
+            self._transport.off(name, handler)
+        await self._model.close()
+
+    async def settle(self, call_id: str, decision: Coroutine[Any, Any, None]) -> None:
+        """Let the session act on an approval or a refusal, and wait for the tool.
+
+        Who waits may be cancelled; the tool goes on.
+        """
+        call = self._calls[call_id]
+        await asyncio.wait([self._tasks.start(self._answered(call, decision))])
+
+    def begun(self, name: str, arguments: str) -> FunctionCall:
+        """Return which call it is that begins with these."""
+        call = self._find(name, arguments, None)
+        self._begun[call.call_id] = True
+        return call
+
+    def ended(self, name: str, arguments: str) -> tuple[FunctionCall, bool]:
+        """Return which call it is that has ended, and whether it had begun."""
+        try:
+            call, begun = self._find(name, arguments, True), True
+        except LookupError:
+            call, begun = self._find(name, arguments, None), False
+        self._begun[call.call_id] = False
+        return call, begun
+
+    def _find(self, name: str, arguments: str, begun: bool | None) -> FunctionCall:
+        # The session does not tell which call it is; of two alike it is the first.
+        for call_id, call in self._calls.items():
+            alike = (call.name, call.arguments) == (name, arguments)
+            if alike and self._begun.get(call_id) is begun:
+                return call
+        raise LookupError(f"there is no call of {name} that could be meant")
+
+    def _note(self, settings: Mapping[str, Any]) -> None:
+        names = (handoff.tool_name for handoff in settings.get("handoffs") or ())
+        self._handoffs = frozenset(names)
+
+    def _turn_started(self, turn: TurnStarted) -> None:
+        self._ongoing.add(turn.response_id)
+
+    def _turn_done(self, turn: TurnDone) -> None:
+        self._ongoing.discard(turn.response_id)
+        if not self._ongoing:
+            held, self._held = self._held, []
+            for call in held:
+                self._run(call)
+
+    def _call(self, call: FunctionCall) -> None:
+        # What else the response calls is still the old agent's.
+        if self._ongoing and call.name in self._handoffs:
+            self._held.append(call)
+        else:
+            self._run(call)
+
+    def _run(self, call: FunctionCall) -> None:
+        if self._session is None:
+            return
+        fields = (call.name, call.call_id, call.arguments, call.id)
+        dispatch = self._session.on_event(RealtimeModelToolCallEvent(*fields))
+        if call.call_id in self._calls:
+            # The session knows it, and answers at most once.
+            self._tasks.start(dispatch)
+        else:
+            self._calls[call.call_id] = call
+            self._tasks.start(self._answered(call, dispatch))
+
+    async def _answered(
+        self, call: FunctionCall, work: Coroutine[Any, Any, None]
+    ) -> None:
+        try:
+            await work
+            return
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # The tool has cancelled itself.
+            error: Exception = OffhookError(f"Tool '{call.name}' was cancelled.")
+            error.__cause__ = cancelled
+        except Exception as failure:
+            error = failure
+        if self._transport.status == "disconnected":
+            return  # nobody waits for it any more
+        self._failed(error)
+        fields = (call.name, call.call_id, call.arguments, call.id)
+        called = RealtimeModelToolCallEvent(*fields)
+        answer = RealtimeModelSendToolOutput(called, _FAILED, start_response=True)
+        await self.send_event(answer)
