@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-# What Pyodide has not, or can do nothing with.
-ABSENT = ("websockets", "httpx", "aiortc", "numpy", "starlette", "uvicorn", "anyio")
+# What Pyodide has not by itself, or can do nothing with.
+ABSENT = ("websockets", "httpx", "aiortc", "numpy", "pydantic", "starlette", "anyio")
 
 
 @pytest.fixture

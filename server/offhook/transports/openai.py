@@ -17,7 +17,7 @@ from offhook.errors import InvalidRequest, ServerError, WireClosed
 from offhook.events import parse, serialise
 from offhook.protocol.client import Client, Transmit
 from offhook.protocol.playback import PlaybackLedger
-from offhook.protocol.session_config import DEFAULT_MODEL
+from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.protocol.transport_events import TransportError
 from offhook.transports.emitter import Emitter
 
