@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from offhook.protocol import transport_events as told
 from offhook.protocol.client_config import session_update
 from offhook.protocol.history import History
-from offhook.protocol.history_edits import edits
+from offhook.protocol.history_edits import edits, replay
 from offhook.protocol.playback import AudioPart, PlaybackLedger, duration_ms
 from offhook.protocol.responses import ResponseSequencer
 
@@ -100,6 +100,18 @@ class Client:
         session, warnings = session_update(config, model, base=self._config)
         self._config = session
         self._transmit({"type": "session.update", "session": session})
+        return warnings
+
+    def resume(self) -> list[str]:
+        """Give a new session the configuration and the history of the last one.
+
+        Returns:
+            What of the history it cannot have.
+        """
+        if self._config is not None:
+            self._transmit({"type": "session.update", "session": self._config})
+        events, warnings = replay(self.history.items)
+        self._transmit(*events)
         return warnings
 
     def send(self, event: Event) -> None:
