@@ -120,12 +120,18 @@ async def closed(client: Transport) -> Result:
     return {"status": client.status}
 
 
-async def cancelled(client: Transport, sign: str) -> Result:
-    """Stop to connect, once the server has the request and before it answers."""
+async def cancelled(client: Transport, asked: str, gone: str) -> Result:
+    """Stop connecting when the server has the request, and wait until it has noticed.
+
+    Args:
+        asked: Answers when there is a request.
+        gone: Answers when there is none any more.
+    """
     connecting = asyncio.create_task(client.connect())
-    await js.fetch(sign)
+    await js.fetch(asked)
     connecting.cancel()
-    result = (await asyncio.gather(connecting, return_exceptions=True))[0]
+    [result] = await asyncio.gather(connecting, return_exceptions=True)
+    await got(js.fetch(gone))
     return {"raised": type(result).__name__, "status": client.status}
 
 
