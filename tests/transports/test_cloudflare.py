@@ -18,6 +18,7 @@ from offhook import __version__
 from offhook.errors import InvalidRequest
 from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
 from tests.javascript import MODULES, workerd
+from tests.test_docs import blocks
 from tests.transports.conformance import (
     HEARD,
     TEXT,
@@ -276,9 +277,19 @@ class TestInPyodide:
         assert result["error"]["code"] == "upstream_unreachable"
         assert "hunter2" not in result["error"]["text"]
 
-    async def test_connecting_often_leaves_nothing_in_javascript(
+    async def test_connecting_often_leaves_nothing_behind(
         self, play: Play, url: str
     ) -> None:
         # A timeout would be a timer of Pyodide's: those stay until they are due.
         result = await play("often", url, open_timeout=None, times=50)
         assert result["counts"] == [result["counts"][0]] * 50
+
+    async def test_the_example_of_a_worker_runs(
+        self, play: Play, url: str, local_url: str
+    ) -> None:
+        [code] = [block for block in blocks("python") if "WorkerEntrypoint" in block]
+        here = local_url.replace("http", "ws", 1)
+        code = code.replace("wss://api.openai.com/v1", here)
+        question = "What is seven times eight?"
+        result = await play("another_worker", url, code=code, question=question)
+        assert result == {"response": "7 times 8 is 56."}

@@ -23,5 +23,5 @@ const caller :Workerd.Worker = (
   bindings = [(name = "unsafe", unsafeEval = void)],
   compatibilityDate = "2026-11-01",
   # Or Pyodide takes it for Node.
-  compatibilityFlags = ["no_nodejs_compat", "no_nodejs_compat_v2"],
+  compatibilityFlags = ["no_nodejs_compat"],
 );

@@ -34,7 +34,10 @@ async function load(unsafe) {
     const pyodide = await loadPyodide({ indexURL: HOME, createPyodideModule, lockFileContents });
     pyodide.unpackArchive(offhook, "zip", { extractDir: FOLDER });
     pyodide.FS.writeFile(`${FOLDER}/worker.py`, program);
-    pyodide._module.enable_pyproxy_allocation_tracing();
+    const inside = pyodide._module;
+    inside.enable_pyproxy_allocation_tracing();
+    // What JavaScript keeps of Python, and the other way round.
+    globalThis.held = () => [inside.pyproxy_alloc_map.size, inside._hiwire_num_refs()];
     return pyodide;
   } finally {
     globalThis.fetch = fetch;
@@ -47,7 +50,6 @@ export default {
   async fetch(request, { unsafe }) {
     try {
       const pyodide = await (loading ??= load(unsafe));
-      globalThis.proxies = () => pyodide._module.pyproxy_alloc_map.size;
       const { play } = pyodide.pyimport("worker");
       return new Response(await play(await request.text()));
     } catch (error) {

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
+import sys
 from importlib import import_module
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from offhook import CloudflareRealtimeTransportLayer as Transport
@@ -137,12 +140,26 @@ async def cancelled(client: Transport, asked: str, gone: str) -> Result:
 
 async def often(client: Transport, times: int) -> Result:
     """Connect and close many times, and count what JavaScript keeps of it."""
-    counts = []
+    counts: list[Any] = []
     for _ in range(times):
         await client.connect()
         await client.close()
-        counts.append(js.proxies())
+        gc.collect()
+        counts.append(js.held().to_py())
     return {"counts": counts}
+
+
+async def another_worker(_: Transport, code: str, question: str) -> Result:
+    """Run another Python Worker, with as much of Cloudflare's SDK as it needs."""
+    sdk: Any = ModuleType("workers")
+    sdk.WorkerEntrypoint, sdk.Response = object, str
+    sys.modules["workers"] = sdk
+    names: dict[str, Any] = {}
+    exec(code, names)
+    worker = names["Default"]()
+    worker.env = SimpleNamespace(OPENAI_API_KEY="sk-any")
+    # A body is all that a request has to have, and the same in a response.
+    return {"response": await worker.fetch(js.Response.new(question))}
 
 
 SCENARIOS: dict[str, Callable[..., Awaitable[Result]]] = {
@@ -158,6 +175,7 @@ SCENARIOS: dict[str, Callable[..., Awaitable[Result]]] = {
         closed,
         cancelled,
         often,
+        another_worker,
     )
 }
 
