@@ -16,6 +16,7 @@ import pytest
 import offhook
 from offhook import __version__
 from offhook.errors import InvalidRequest
+from offhook.testing.conformance import TransportConformance
 from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
 from tests.javascript import MODULES, workerd
 from tests.test_docs import blocks
@@ -50,10 +51,11 @@ ABSENT = ("websockets", "httpx", "aiortc", "numpy", "pydantic", "starlette", "an
 HERE = Path(__file__).parent
 WORKER = [
     *(HERE / name for name in ("worker.capnp", "worker.mjs", "worker.py")),
-    *(MODULES / "pyodide" / name for name in ("pyodide.mjs", "pyodide-lock.json")),
-    *(MODULES / "pyodide").glob("pyodide.asm.*"),
+    *(MODULES / "pyodide").glob("pyodide*.mjs"),
+    *(MODULES / "pyodide" / name for name in ("pyodide.asm.wasm", "pyodide-lock.json")),
     MODULES / "pyodide/python_stdlib.zip",
 ]
+SUITE = [name for name in dir(TransportConformance) if name.startswith("test_")]
 
 
 @pytest.fixture
@@ -167,6 +169,10 @@ class TestInPyodide:
     @pytest.fixture
     def url(self, local_url: str) -> str:
         return local_url.replace("http", "ws", 1) + "/realtime?model=gpt-realtime"
+
+    @pytest.mark.parametrize("test", SUITE)
+    async def test_as_every_transport(self, play: Play, url: str, test: str) -> None:
+        assert await play(test, url) == {}
 
     async def test_a_message_is_answered(self, play: Play, url: str) -> None:
         result = await play("written", url, **TEXT)

@@ -12,7 +12,6 @@ import offhook from "./offhook.zip";
 import program from "./worker.py";
 
 const HOME = "http://pyodide/";
-const FOLDER = "/home/pyodide";
 
 /** Loads Pyodide and worker.py, and nothing else from anywhere. */
 async function load(unsafe) {
@@ -32,8 +31,8 @@ async function load(unsafe) {
     new Response(String(url).endsWith("python_stdlib.zip") ? stdlib : null);
   try {
     const pyodide = await loadPyodide({ indexURL: HOME, createPyodideModule, lockFileContents });
-    pyodide.unpackArchive(offhook, "zip", { extractDir: FOLDER });
-    pyodide.FS.writeFile(`${FOLDER}/worker.py`, program);
+    pyodide.unpackArchive(offhook, "zip");
+    pyodide.FS.writeFile("worker.py", program);
     const inside = pyodide._module;
     inside.enable_pyproxy_allocation_tracing();
     // What JavaScript keeps of Python, and the other way round.

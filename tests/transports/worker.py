@@ -6,8 +6,12 @@ import asyncio
 import base64
 import gc
 import json
+import re
 import sys
+from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from inspect import signature
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +19,7 @@ from offhook import CloudflareRealtimeTransportLayer as Transport
 from offhook.errors import OffhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
 js: Any = import_module("js")
 
@@ -186,8 +190,38 @@ def told(error: Exception) -> Result:
     return {"kind": type(error).__name__, "text": str(error), **fields}
 
 
+async def conform(make: Callable[[], Transport], test: str) -> Result:
+    """Pass a test that is for every transport."""
+    # All that it needs of pytest, which would take long to load.
+    pytest: Any = ModuleType("pytest")
+    pytest.mark, pytest.raises = SimpleNamespace(anyio=None), raises
+    pytest.fixture = lambda function: function
+    sys.modules["pytest"] = pytest
+    suite = import_module("offhook.testing.conformance").TransportConformance()
+    run = getattr(suite, test)
+    if "make" in signature(run).parameters:
+        await run(make)
+    else:
+        async with make() as transport:
+            await run(transport)
+    return {}
+
+
+@contextmanager
+def raises(kind: type[Exception], match: str = "") -> Iterator[None]:
+    try:
+        yield
+    except kind as error:
+        assert re.search(match, str(error)), error
+    else:
+        raise AssertionError(f"no {kind.__name__}")
+
+
 async def play(request: str) -> str:
     """Play one scenario over a transport; both ends are JSON."""
     scenario, transport, given = json.loads(request)
-    async with Transport(api_key="sk-any", **transport) as client:
+    make = partial(Transport, api_key="sk-any", **transport)
+    if scenario not in SCENARIOS:
+        return json.dumps(await conform(make, scenario))
+    async with make() as client:
         return json.dumps(await SCENARIOS[scenario](client, **given))
