@@ -1,8 +1,8 @@
 // A Cloudflare Worker with Pyodide in it. What it is asked for comes in a request, is done
 // by worker.py, and goes back in the response. See worker.capnp.
 //
-// Cloudflare's own Python Workers are the same two, but workerd would download the Pyodide
-// for them. The one from npm knows workerd; only what it loads it cannot fetch there.
+// Cloudflare's Python Workers are the same two, in the same releases, but their Pyodide
+// workerd would download. That from npm runs there, too, once it is given its own files.
 import createPyodideModule from "./pyodide.asm.mjs";
 import wasm from "./pyodide.asm.wasm";
 import lockFileContents from "./pyodide-lock.json";
