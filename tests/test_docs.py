@@ -20,7 +20,7 @@ from offhook.local.app import create_app as create_local_app
 from offhook.local.faults import HEADER, Fault
 from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
-from offhook.settings import LocalSettings, Settings
+from offhook.settings import CallSettings, LocalSettings, Settings
 from offhook.speech import VOICES
 
 if TYPE_CHECKING:
@@ -62,15 +62,19 @@ def test_the_two_commands_stand_first() -> None:
     assert re.match(r"make test +# ", test)
 
 
-@pytest.mark.parametrize("model", [Settings, LocalSettings])
-def test_every_setting_has_its_row(model: type[Settings] | type[LocalSettings]) -> None:
-    command = "serve" if model is Settings else "local"
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [("serve", Settings), ("local", LocalSettings), ("call", CallSettings)],
+)
+def test_every_setting_has_its_row(
+    command: str, model: type[Settings | LocalSettings | CallSettings]
+) -> None:
     [table] = re.findall(
         rf"^`offhook {command}`\n\n((?:\|.*\n)+)", section("## Settings"), re.M
     )
     wanted = [
         [
-            f"`--{name.replace('_', '-')}`",
+            f"`{model.flag(name)}`",
             ", ".join(f"`{variable}`" for variable in model.variables(name)),
             f"`{field.default}`" if field.default else NOTHING,
             field.description,
@@ -111,7 +115,7 @@ def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.M)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         assert f"`offhook {command}`" in README
 

@@ -15,7 +15,6 @@ from offhook.addresses import is_loopback
 from offhook.audio import byte_length
 from offhook.errors import InvalidRequest, OffhookError, UpstreamError, redact
 from offhook.protocol.playout import Playout
-from offhook.protocol.transport_events import Audio, Delta, TransportError
 from offhook.tasks import beside
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
 
     from offhook.events import Event
+    from offhook.protocol.transport_events import Audio, Delta, TransportError
     from offhook.settings import CallSettings
     from offhook.transports.openai import OpenAITransport
 
@@ -74,23 +74,26 @@ def target_of(url: str) -> Target:
     return Target(urlunsplit((scheme, host, way, query, "")), mint)
 
 
-async def call(url: str, settings: CallSettings, write: Write) -> None:
+async def call(
+    url: str, settings: CallSettings, write: Write, *, quiet: float = _QUIET_SECONDS
+) -> None:
     """Call, show what is said, and return when the call is over.
 
     Args:
         url: Whom to call; see `target_of`.
         settings: What with.
         write: Takes the captions, piece by piece.
+        quiet: Seconds in which nothing happens any more, after a file has been said.
 
     Raises:
         OffhookError: The call cannot be made, or it broke.
     """
     target = target_of(url)
+    voice = Voice(await _said(settings.in_))
     key = settings.key.get_secret_value() if settings.key else None
     minted = key is None
     if key is None:
         target, key = await _minted(target, settings.agent)
-    voice = Voice(await _said(settings.in_))
     failures: list[TransportError] = []
     gone = asyncio.Event()
     async with AsyncExitStack() as stack:
@@ -104,7 +107,7 @@ async def call(url: str, settings: CallSettings, write: Write) -> None:
         stack.push_async_callback(transport.close)
         await transport.connect(url=target.url, api_key=key, model=settings.model)
         voice.begin()
-        beside(stack, _hang_up(line, voice, settings.seconds, gone))
+        beside(stack, _hang_up(line, voice, quiet, settings.seconds, gone))
         await gone.wait()
     broken = [f.error for f in failures if isinstance(f.error, OffhookError)]
     if broken:
@@ -225,9 +228,10 @@ async def _over_webrtc(
     from offhook.media.tracks import PulledTrack
     from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 
-    track = "microphone" if voice.pcm is None else PulledTrack(voice.pull)
     transport = OpenAIRealtimeWebRTC(
-        media_track=track, audio_sink=sink or "speakers", defaults=defaults
+        media_track="microphone" if voice.pcm is None else PulledTrack(voice.pull),
+        audio_sink=sink or "speakers",
+        defaults=defaults,
     )
     return Line(transport, lambda: False)  # events tell
 
@@ -282,7 +286,11 @@ async def _paced(pull: Callable[[int], bytes]) -> AsyncIterator[bytes]:
 
 
 async def _hang_up(
-    line: Line, voice: Voice, seconds: float | None, done: asyncio.Event
+    line: Line,
+    voice: Voice,
+    quiet: float,
+    seconds: float | None,
+    done: asyncio.Event,
 ) -> None:
     """Say when the file is said and nothing more comes of it, or time is up."""
     lull, began = Lull(), time.monotonic()
@@ -291,7 +299,7 @@ async def _hang_up(
         await asyncio.sleep(_FRAME_MS / 1000)
         if not voice.is_said or line.is_playing():
             lull.begin(time.monotonic())
-        elif lull.seconds(time.monotonic()) > _QUIET_SECONDS:
+        elif lull.seconds(time.monotonic()) > quiet:
             break
     done.set()
 
@@ -334,7 +342,8 @@ async def _minted(target: Target, agent: str | None) -> tuple[Target, str]:
     if not answer.is_success or "value" not in minted:
         said = minted.get("error", {}).get("message") or "it gave no reason"
         raise UpstreamError(
-            f"The server gave no key ({answer.status_code}): {redact(said)}",
+            f"The server gave no key ({answer.status_code}): {redact(said)} Pass "
+            "one with --key.",
             code="upstream_rejected",
         )
     # In key mode the upstream's own address comes along.

@@ -352,7 +352,9 @@ async def test_a_call_that_never_opens_is_given_up() -> None:
 
     def lose(connection: RTCPeerConnection) -> None:
         # Its checks go nowhere, as where UDP is blocked.
-        [gatherer] = {s.transport.transport.iceGatherer for s in connection.getSenders()}
+        [gatherer] = {
+            s.transport.transport.iceGatherer for s in connection.getSenders()
+        }
         gatherer._connection.get_component_candidates = _no_candidates
 
     async def _no_candidates(*_: object, **__: object) -> list[object]:
