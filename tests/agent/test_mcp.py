@@ -134,7 +134,9 @@ async def test_what_an_agent_may_use_changes_with_the_agent() -> None:
     async with scene(agent, config=config) as it:
         server = await it.connect()
         update = await server.next("session.update")
-        names = [t.get("server_label", t.get("name")) for t in update["session"]["tools"]]
+        names = [
+            t.get("server_label", t.get("name")) for t in update["session"]["tools"]
+        ]
         assert names == ["all", "dice", "transfer_to_dealer"]
         for label in ("dice", "cards", "all"):
             await listed(server, label, "roll", "draw")

@@ -123,6 +123,8 @@ class TransportModel(RealtimeModel):
             session = first_config(settings, beside_call=call_id is not None)
         else:
             session = config_over(settings, self._config)
+        if "tracing" in settings:
+            session["tracing"] = settings["tracing"]
         self._prompted = "prompt" in session
         self._begin()
         try:
@@ -133,12 +135,6 @@ class TransportModel(RealtimeModel):
                 call_id=call_id,
                 initial_session_config=session,
             )
-            # Beside the configuration: a later update may not even repeat it.
-            if tracing := settings.get("tracing", "auto"):
-                traced = {"type": "realtime", "tracing": tracing}
-                self._transport.send_event(
-                    {"type": "session.update", "session": traced}
-                )
         except BaseException:
             await self.close()
             raise

@@ -158,10 +158,8 @@ class OpenAITransport:
         """
         if self.status == "disconnected":
             wanted = model or self._model
-            configure = None
-            if call_id is None or initial_session_config is not None:
-                given = initial_session_config or {}
-                configure = partial(self._configure, given, wanted)
+            given, joined = initial_session_config, call_id is not None
+            configure = partial(self._configure, given, wanted, joined=joined)
             await self._connection.open(
                 url or self._address(call_id, self._url, wanted),
                 self._api_key if api_key is None else api_key,
@@ -222,7 +220,7 @@ class OpenAITransport:
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
         self._check()
-        self._configure(config, None)
+        self._warn(self._client.configure(config))
         self._connection.act()
 
     def mute(self, muted: bool) -> None:
@@ -278,8 +276,11 @@ class OpenAITransport:
                 code="not_connected",
             )
 
-    def _configure(self, config: Mapping[str, Any], model: str | None) -> None:
-        self._warn(self._client.configure(config, model))
+    def _configure(
+        self, config: Mapping[str, Any] | None, model: str | None, *, joined: bool
+    ) -> bool:
+        self._warn(self._client.open(config, model, joined=joined))
+        return config is not None or not joined
 
     @staticmethod
     def _warn(warnings: list[str]) -> None:
