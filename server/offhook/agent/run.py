@@ -58,6 +58,7 @@ class Run:
     Attributes:
         agent: Who answers now.
         context: What tools and guardrails get.
+        opened: Whether there has been a connection, though it may be lost.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Run:
         options: Options,
     ) -> None:
         self.agent = agent
+        self.opened = False
         self.context: RunContextWrapper[Any] = RunContextWrapper(options.context)
         self._transport = transport
         self._emit = emit
@@ -166,6 +168,7 @@ class Run:
                 "The session was closed before it had connected.",
                 code="closed_while_connecting",
             )
+        self.opened = True
         self._take(first)
         self._tasks.start(self._report(reports))
 
@@ -174,8 +177,8 @@ class Run:
         self._approvals.void()
         try:
             await self._tasks.stop()
-            # The SDK would close it in a task of its own, which waits for who calls us.
-            await self._tools.close()
+            # The SDK would do it in a task of its own, which waits for who calls us.
+            await self._tools.hang_up()
             if self._sdk:
                 await self._sdk.close()
         finally:
