@@ -13,11 +13,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import Event, new_id, serialise
 from offhook.http.failures import answer
+from offhook.http.race import after, first, until
 from offhook.local.calls import Call
 from offhook.local.connection import Connection
 from offhook.local.faults import CALL, SIDEBAND, Fault
 from offhook.local.keys import bearer
-from offhook.local.race import after, first, until
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:

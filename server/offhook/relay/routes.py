@@ -12,8 +12,9 @@ from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest, NotFound
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.policy import visible
 from offhook.protocol.sdp import check_offer
-from offhook.relay.agents import complete, visible
+from offhook.relay.agents import complete
 from offhook.relay.callers import bearer, is_local
 
 if TYPE_CHECKING:
