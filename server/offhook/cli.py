@@ -95,6 +95,7 @@ def _serve(given: dict[str, Any]) -> None:
 async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> None:
     import uvicorn
 
+    from offhook.http.direct import DirectWebSocket
     from offhook.http.handshake import quiet_refusals
 
     quiet_refusals()
@@ -108,7 +109,7 @@ async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> Non
     config = uvicorn.Config(
         app,
         lifespan="on",
-        ws="websockets-sansio",
+        ws=DirectWebSocket,
         ws_max_size=event_bytes,
         # Compression costs more than it saves on base64 audio, and invites bombs.
         ws_per_message_deflate=False,
