@@ -57,7 +57,8 @@ async def serving(
     """Run an application, by default on a free port, and give its URL."""
     config = uvicorn.Config(
         app,
-        ws="none",
+        ws="websockets-sansio",
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         lifespan="on" if lifespan else "off",

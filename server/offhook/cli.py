@@ -95,11 +95,16 @@ def _serve(given: dict[str, Any]) -> None:
     app = create_app(settings)
     with _listen(settings.host, settings.port) as listener:
         _warn_of_strangers(settings)
-        asyncio.run(_run(app, listener))
+        asyncio.run(_run(app, listener, settings.event_bytes))
 
 
-async def _run(app: Starlette, listener: socket.socket) -> None:
+async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> None:
     import uvicorn
+
+    from offhook.http.direct import DirectWebSocket
+    from offhook.http.handshake import quiet_refusals
+
+    quiet_refusals()
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -110,7 +115,10 @@ async def _run(app: Starlette, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         lifespan="on",
-        ws="websockets-sansio",
+        ws=DirectWebSocket,
+        ws_max_size=event_bytes,
+        # Compression costs more than it saves on base64 audio, and invites bombs.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,

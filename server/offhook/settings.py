@@ -177,6 +177,20 @@ class Settings(_Source):
     upstream_seconds: float = Field(
         20.0, gt=0, description="how long the upstream may take to answer"
     )
+    session_seconds: float = Field(
+        3600, gt=0, description="how long a session over WebSocket may last"
+    )
+    event_bytes: int = Field(
+        2**20, ge=1024, description="how long one event of a caller may be"
+    )
+    event_rate: float = Field(
+        200, ge=1, description="how many events a second are read from a caller"
+    )
+    patience_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="how long a caller may send too much, or read nothing",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much to log"
     )

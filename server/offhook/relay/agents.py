@@ -17,7 +17,6 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest, NotFound, SettingsError
-from offhook.events import new_id
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,22 +51,6 @@ _DEFAULT_AGENT: Session = {
         "and speak the language of the person who is talking to you."
     ),
     "audio": {"output": {"voice": "marin"}},
-}
-# What a caller may see of a session: what its client needs, and nothing that says
-# how the agent works. Everything new in the API stays hidden until it is listed here.
-_VISIBLE: Session = {
-    "model": True,
-    "output_modalities": True,
-    "max_output_tokens": True,
-    "audio": {
-        "input": {
-            "format": True,
-            "noise_reduction": True,
-            "transcription": {"model": True, "language": True},
-            "turn_detection": True,
-        },
-        "output": {"format": True, "voice": True, "speed": True},
-    },
 }
 
 
@@ -152,17 +135,6 @@ def complete(fields: Mapping[str, Any]) -> Session:
     return session
 
 
-def visible(session: Mapping[str, Any], *, session_id: str | None = None) -> Session:
-    """Show a session to its caller, without instructions and tools."""
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "id": session_id or new_id("sess"),
-        "expires_at": 0,  # as OpenAI's answer to a mint has it
-        "output_modalities": ["audio"],
-    } | _picked(session, _VISIBLE)
-
-
 def _checked(source: str, name: str, fields: object) -> Session:
     if not _NAME.fullmatch(name):
         raise _wrong(
@@ -198,17 +170,6 @@ def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:
 def _table(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = fields.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _picked(session: Mapping[str, Any], shape: Session) -> Session:
-    picked: Session = {}
-    for key, part in shape.items():
-        value = session.get(key)
-        if isinstance(part, dict) and isinstance(value, dict):
-            picked[key] = _picked(value, part)
-        elif key in session and (part is True or value is None):
-            picked[key] = value
-    return picked
 
 
 def _wrong(source: str, problem: str) -> SettingsError:

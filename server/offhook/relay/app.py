@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import Mount, Route, WebSocketRoute
 
 from offhook.assets import folder
 from offhook.errors import OffhookError, SettingsError
 from offhook.http.failures import HANDLERS
+from offhook.http.handshake import not_found
 from offhook.relay import routes
 from offhook.relay.agents import Agents
 from offhook.relay.calls import Calls
@@ -20,6 +21,7 @@ from offhook.relay.grants import Grants
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
+from offhook.relay.socket import RealtimeSocket
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
@@ -71,11 +73,13 @@ def create_app(
             Route(
                 "/v1/realtime/calls/{call_id}/hangup", routes.hang_up, methods=["POST"]
             ),
+            WebSocketRoute("/v1/realtime", RealtimeSocket()),
         ],
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
+    app.router.default = not_found
     app.state.relay = relay
     return app
 

@@ -12,12 +12,13 @@ from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest, NotFound
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.policy import visible
 from offhook.protocol.sdp import check_offer
-from offhook.relay.agents import complete, visible
+from offhook.relay.agents import complete
 from offhook.relay.callers import bearer, is_local
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
 
     from offhook.relay.agents import Agents, Session
     from offhook.relay.calls import Calls
@@ -108,6 +109,11 @@ async def health(request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
 
 
+def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
+    """Whether a caller may have a session of its own: in development only."""
+    return relay.agents.built_in and is_local(connection)
+
+
 def _relay(request: Request) -> Relay:
     relay: Relay = request.app.state.relay
     return relay
@@ -121,7 +127,7 @@ def _own_session(request: Request, session: Any) -> Session | None:
         raise InvalidRequest(
             "session must be an object.", code="invalid_type", param="session"
         )
-    allowed = _relay(request).agents.built_in and is_local(request)
+    allowed = may_configure(request, _relay(request))
     return complete(session) if allowed else None
 
 

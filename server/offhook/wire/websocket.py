@@ -9,7 +9,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -19,6 +19,7 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
+from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 
 from offhook import __version__
@@ -36,9 +37,9 @@ from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from websockets.asyncio.client import ClientConnection
+    from websockets.protocol import Event
     from websockets.typing import Subprotocol
 
     from offhook.wire.base import Wire
@@ -104,6 +105,7 @@ async def connect_websocket(
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         max_size=max_size,
+        create_connection=_Connection,
         **_OPTIONS,
     )
     connection = await _opened(opening, secrets(url, headers, subprotocols))
@@ -114,22 +116,46 @@ async def connect_websocket(
         await wire.close()
 
 
+class _Connection(ClientConnection):
+    """websockets' connection, with a look at each text before it is queued."""
+
+    take: Callable[[str], bool] | None = None
+    waited_for = False
+
+    def process_event(self, event: Event) -> None:
+        if self.take and self.waited_for and self._passes(event, self.take):
+            return
+        # Behind one that is queued, none may go the short way.
+        self.waited_for = False
+        super().process_event(event)
+
+    def _passes(self, event: Event, take: Callable[[str], bool]) -> bool:
+        if not isinstance(event, Frame) or event.opcode is not Opcode.TEXT:
+            return False
+        try:
+            return event.fin and take(str(event.data, "utf-8"))
+        except UnicodeDecodeError:
+            return False
+
+
 class _Connect(connect):
     def process_redirect(self, exc: Exception) -> Exception | str:
         # Subprotocols would go along, and of the headers all but Authorization.
         return exc
 
 
-async def _opened(opening: _Connect, hidden: Sequence[str]) -> ClientConnection:
+async def _opened(opening: _Connect, hidden: Sequence[str]) -> _Connection:
     try:
-        return await opening
+        connection = await opening
+        assert isinstance(connection, _Connection)
+        return connection
     except Exception as error:
         # Without its cause, which may name the URL or a header.
         raise _fault(error, opening.open_timeout, hidden) from None
 
 
 class _WebSocket:
-    def __init__(self, connection: ClientConnection, patience: float | None) -> None:
+    def __init__(self, connection: _Connection, patience: float | None) -> None:
         self._connection = connection
         self._patience = patience
         self._left = False
@@ -140,7 +166,20 @@ class _WebSocket:
             return None
         return _closure(self._connection.protocol.close_exc)
 
+    def offer(self, text: str) -> bool:
+        connection = self._connection
+        if connection.paused or connection.state is not State.OPEN:
+            return False
+        connection.protocol.send_text(text.encode())
+        connection.send_data()
+        return True
+
+    def divert(self, take: Callable[[str], bool]) -> None:
+        self._connection.take = take
+
     async def send(self, text: str) -> None:
+        if self.offer(text):
+            return
         try:
             # websockets waits for room without end, even to send a ping.
             async with asyncio.timeout(self._patience):
@@ -156,6 +195,7 @@ class _WebSocket:
     async def receive(self) -> str:
         while True:
             try:
+                self._connection.waited_for = True
                 data = await self._connection.recv()
             except ConnectionClosed as error:
                 raise _closure(error) from None
@@ -164,6 +204,8 @@ class _WebSocket:
                     raise
                 await self._connection.wait_closed()
                 raise _closure(self._connection.protocol.close_exc) from None
+            finally:
+                self._connection.waited_for = False
             # After our close, read on: the other side's is behind it.
             text = None if self._left else _text(data)
             if text is not None:
