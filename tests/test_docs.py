@@ -185,7 +185,7 @@ def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
     file.write_text(example, "utf-8")
     agents = Agents.read(file)
     assert agents.names == ["support", "reception"]
-    _, session = agents.find("support")
+    session = agents.find("support").session
     assert session["audio"]["output"]["voice"] == "cedar"
 
 

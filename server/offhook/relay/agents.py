@@ -14,7 +14,7 @@ import json
 import re
 import tomllib
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from offhook.errors import InvalidRequest, NotFound, SettingsError
 
@@ -54,6 +54,20 @@ _DEFAULT_AGENT: Session = {
 }
 
 
+class Agent(NamedTuple):
+    """One agent.
+
+    Attributes:
+        session: What the Realtime API is asked for.
+        media: Whether a caller's audio goes to the upstream directly, or is bridged
+            here.
+    """
+
+    name: str
+    session: Session
+    media: Literal["direct", "bridged"] = "direct"
+
+
 class Agents:
     """The agents that this server offers, each with its completed session."""
 
@@ -69,7 +83,7 @@ class Agents:
         given = {DEFAULT: _DEFAULT_AGENT} if given is None else given
         if not given:
             raise _wrong(source, "names no agent: add a table such as [support]")
-        self._sessions = {
+        self._agents = {
             name: _checked(source, name, fields) for name, fields in given.items()
         }
 
@@ -90,10 +104,17 @@ class Agents:
     @property
     def names(self) -> list[str]:
         """The agents' names, in the order of their file."""
-        return list(self._sessions)
+        return list(self._agents)
 
-    def find(self, name: str | None) -> tuple[str, Session]:
-        """Find an agent and its session; the only one needs no name.
+    @property
+    def bridged(self) -> list[str]:
+        """The names of those whose calls are bridged."""
+        return [
+            agent.name for agent in self._agents.values() if agent.media != "direct"
+        ]
+
+    def find(self, name: str | None) -> Agent:
+        """Find an agent; the only one needs no name.
 
         Raises:
             NotFound: There is no agent of this name.
@@ -101,19 +122,19 @@ class Agents:
         """
         if name is None:
             name = self.names[0] if len(self.names) == 1 else DEFAULT
-            if name not in self._sessions:
+            if name not in self._agents:
                 raise InvalidRequest(
                     "This server has several agents: say which one in 'agent'.",
                     code="missing_agent",
                     param="agent",
                 )
-        if name not in self._sessions:
+        if name not in self._agents:
             raise NotFound(
                 f"There is no agent {name[:64]!r} here.",
                 code="unknown_agent",
                 param="agent",
             )
-        return name, self._sessions[name]
+        return self._agents[name]
 
 
 def complete(fields: Mapping[str, Any]) -> Session:
@@ -135,7 +156,7 @@ def complete(fields: Mapping[str, Any]) -> Session:
     return session
 
 
-def _checked(source: str, name: str, fields: object) -> Session:
+def _checked(source: str, name: str, fields: object) -> Agent:
     if not _NAME.fullmatch(name):
         raise _wrong(
             source,
@@ -147,8 +168,12 @@ def _checked(source: str, name: str, fields: object) -> Session:
         json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise _wrong(source, f"{name}: a value cannot be written as JSON") from None
+    media = fields.get("media", "direct")
+    if media not in ("direct", "bridged"):
+        raise _wrong(source, f"{name}.media must be 'direct' or 'bridged'")
+    session = {key: value for key, value in fields.items() if key != "media"}
     try:
-        return complete(fields)
+        return Agent(name, complete(session), media)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
 

@@ -25,8 +25,9 @@ from offhook.relay.socket import RealtimeSocket
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
 _log = logging.getLogger(__name__)
@@ -37,6 +38,7 @@ def create_app(
     *,
     agents: Mapping[str, Mapping[str, Any]] | None = None,
     upstream: Upstream | None = None,
+    transport: Callable[[str], RealtimeTransportLayer] | None = None,
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -47,6 +49,8 @@ def create_app(
         settings: The settings; read from the environment if not given.
         agents: Sessions by the agents' names, in place of the settings' file.
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
+        transport: Leads to a model of your own: called with the agent's name for each
+            call, all of which are bridged then.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
@@ -58,6 +62,7 @@ def create_app(
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
         Runtime(settings, upstream),
+        transport,
     )
     if relay.agents.built_in:
         _log.info("no agents file: local callers may configure their own session")

@@ -113,7 +113,7 @@ def _admitted(websocket: WebSocket, relay: Relay) -> Grant:
 
 def _spent(grant: Grant, relay: Relay) -> Mapping[str, Any]:
     """Use the grant up, and find the session that it opens."""
-    _, session = relay.agents.find(grant.agent)
+    session = relay.agents.find(grant.agent).session
     minted = relay.grants.spend(grant, time.time())
     _log.info("a session: agent %s, origin %r", grant.agent, grant.origin)
     return minted or session
