@@ -138,8 +138,9 @@ async def calling(
     session: dict[str, Any] | None = None,
     key: str = "sk-any",
     headers: dict[str, str] | None = None,
+    greeting: str = "session.created",
 ) -> AsyncIterator[Caller]:
-    """Call an endpoint, and be connected."""
+    """Call an endpoint, and be connected when the greeting comes."""
     caller = Caller()
     form = {"sdp": (None, await offer(caller), "application/sdp")}
     if session is not None:
@@ -155,7 +156,7 @@ async def calling(
     answer = RTCSessionDescription(response.text, "answer")
     try:
         await caller.peer.setRemoteDescription(answer)
-        await caller.until("session.created")
+        await caller.until(greeting)
         yield caller
         # Headers ask for faults, and then anything may happen.
         assert headers or disorder(caller.events) == []

@@ -53,7 +53,9 @@ def test_an_agents_file_is_read_and_completed(tmp_path: Path) -> None:
         "output": {"voice": "cedar"},
     }
     assert agents.find("sales").session["model"] == "m"
-    assert "threshold" in agents.find("sales").session["audio"]["input"]["turn_detection"]
+    assert (
+        "threshold" in agents.find("sales").session["audio"]["input"]["turn_detection"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from offhook.relay.callers import bearer, is_local
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import HTTPConnection, Request
 
