@@ -68,6 +68,9 @@ class Server:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def hang_up(self, code: int = 1011) -> None:
+        await self._connection.close(code)
+
     async def say(self, kind: str, **fields: Any) -> None:
         await self._connection.send(json.dumps({"type": kind, **fields}))
 

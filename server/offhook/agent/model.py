@@ -123,9 +123,9 @@ class TransportModel(RealtimeModel):
             session = first_config(settings, beside_call=call_id is not None)
         else:
             session = config_over(settings, self._config)
-        self._prompted = "prompt" in session
         if "tracing" in settings:
             session["tracing"] = settings["tracing"]
+        self._prompted = "prompt" in session
         self._begin()
         try:
             await self._transport.connect(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import InvalidRequest, MissingExtra
+from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
 
 if TYPE_CHECKING:
@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# The module, the class, and the extra that it may miss.
 _TRANSPORTS = {
-    "webrtc": ("offhook.transports.webrtc", "OpenAIRealtimeWebRTC", "media"),
-    "websocket": ("offhook.transports.websocket", "OpenAIRealtimeWebSocket", ""),
+    "webrtc": ("offhook.transports.webrtc", "OpenAIRealtimeWebRTC"),
+    "websocket": ("offhook.transports.websocket", "OpenAIRealtimeWebSocket"),
 }
 
 
@@ -73,8 +72,6 @@ def config_of(config: Mapping[str, Any], agent: RealtimeAgent[Any]) -> dict[str,
                 code="unsupported_tool",
                 param="config.tools",
             )
-    # It goes out by itself, and settings_of() has it.
-    given.pop("tracing", None)
     return given
 
 
@@ -93,8 +90,6 @@ def settings_of(
         settings["tracing"] = None
     elif tracing:
         settings["tracing"] = tracing
-    elif "tracing" in config:
-        settings["tracing"] = config["tracing"]
     return settings
 
 
@@ -131,12 +126,8 @@ def transport_of(
             code="invalid_value",
             param="transport",
         )
-    module, name, extra = _TRANSPORTS[kind]
-    try:
-        made = getattr(import_module(module), name)
-    except ModuleNotFoundError as error:
-        if str(error.name).startswith("offhook"):
-            raise
-        raise MissingExtra(extra, str(error.name)) from None
+    # Each needs packages of its own, and an extra that the other does not.
+    module, name = _TRANSPORTS[kind]
+    made = getattr(import_module(module), name)
     transport: RealtimeTransportLayer = made(api_key=api_key, model=model)
     return transport
