@@ -69,6 +69,45 @@ async def an_agent_that_is_interrupted(stage: Stage) -> None:
     await leave(stage)
 
 
+@script("retrieve")
+async def an_answer_that_is_cut(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.item("added", said(""), previous_item_id=None)
+    await stage.audio(1000)
+    await stage.play(50)
+    await stage.item("done", said("Once upon a time"), previous_item_id=None)
+    await stage.do("interrupt")
+    await stage.expect(TRUNCATE)
+    await stage.end(status="cancelled")
+    cut = {"item_id": "i1", "content_index": 0, "audio_end_ms": 50}
+    await stage.send("conversation.item.truncated", **cut)
+    await stage.item("retrieved", said(""))
+    await leave(stage)
+
+
+@script("retrieve")
+async def words_of_a_caller(stage: Stage) -> None:
+    await stage.open()
+    heard = message("u1", "user", {"type": "input_audio", "transcript": None})
+    await stage.item("added", {**heard, "status": "in_progress"}, previous_item_id=None)
+    kind = "conversation.item.input_audio_transcription.completed"
+    await stage.send(kind, item_id="u1", content_index=0, transcript="Hello")
+    await leave(stage)
+
+
+@script()
+async def places_of_items(stage: Stage) -> None:
+    await stage.open()
+    for item_id, place in (("a", None), ("b", None), ("c", "a"), ("d", "a")):
+        item = message(item_id, "user", {"type": "input_text", "text": item_id})
+        await stage.item("added", item, previous_item_id=place)
+    item = message("e", "user", {"type": "input_text", "text": "e"})
+    await stage.item("added", item)
+    await stage.send("conversation.item.deleted", item_id="c")
+    await leave(stage)
+
+
 async def calling(stage: Stage, *names: str, arguments: str = "{}") -> None:
     """Let the model call functions one after the other, and take their outputs."""
     await stage.open()

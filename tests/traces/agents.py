@@ -26,9 +26,15 @@ NOTHING: dict[str, Any] = {
 }
 
 
-def made(name: str, execute: Callable[[], Any], **more: Any) -> FunctionTool:
-    own = {"name_override": name, "description_override": f"{name}."}
-    tool: FunctionTool = function_tool(execute, **own, **more)
+def made(
+    name: str, execute: Callable[[], Any], *, needs_approval: bool = False
+) -> FunctionTool:
+    tool: FunctionTool = function_tool(
+        execute,
+        name_override=name,
+        description_override=f"{name}.",
+        needs_approval=needs_approval,
+    )
     # Without pydantic's titles.
     tool.params_json_schema = NOTHING
     return tool

@@ -84,6 +84,7 @@ async function played(script, url, names, sessionNames) {
     gone = ended(transport, SESSION, session, told);
     await session.connect(where);
     await gone;
+    told.push(["usage", session.usage.totalTokens]);
     told.push(...session.history.map((item) => ["history", plain(item)]));
   } else {
     listen(transport, names, told);

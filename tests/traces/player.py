@@ -116,6 +116,7 @@ async def play_agents(url: str, name: str, names: Iterable[str]) -> list[Told]:
     async with asyncio.timeout(3 * PATIENCE):
         await gone.wait()
         await asyncio.gather(*acting)
+    heard.append(["usage", session.usage.total_tokens])
     heard += [["history", as_javascript(told.ItemUpdate(i))] for i in session.history]
     await session.close()
     return heard

@@ -295,6 +295,20 @@ async def an_interruption(stage: Stage) -> None:
 
 
 @script()
+async def a_cancellation(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.do("event", {"type": "response.cancel"})
+    await stage.do("event", {"type": "response.cancel"})
+    await stage.do("interrupt")
+    await stage.do("message", "Stop")
+    await stage.expect(CREATE)
+    await stage.end(status="cancelled")
+    await answered(stage, 2)
+    await stage.do("close")
+
+
+@script()
 async def two_interruptions(stage: Stage) -> None:
     await speaking(stage)
     await stage.do("interrupt")
