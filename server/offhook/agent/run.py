@@ -326,8 +326,10 @@ class Run:
             self.context.usage.add(copy.deepcopy(used))
 
     def _listed(self, listed: told.McpToolsListed) -> None:
+        before = self.mcp_tools
         self._mcp.take(listed)
-        self._emit("mcp_tools_changed", self.mcp_tools)
+        if self.mcp_tools != before:
+            self._emit("mcp_tools_changed", self.mcp_tools)
 
     def _mcp_called(self, completed: told.McpToolCallCompleted) -> None:
         self._tell("mcp_tool_call_completed", completed)

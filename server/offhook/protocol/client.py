@@ -13,6 +13,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
 from offhook.protocol.history import History
 from offhook.protocol.history_edits import replay
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
     from offhook.events import Event
     from offhook.protocol.items import Item
+
+
+# What handlers raise at events that are not as they should be, or cannot be followed.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidRequest)
 
 
 @dataclass(frozen=True)
@@ -279,7 +284,7 @@ class Client:
             # What a server that is not quite OpenAI's leaves out breaks nothing.
             try:
                 handler(event, now_ms)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except _MALFORMED as error:
                 self._tell("error", told.TransportError(error))
         self._transmit(*requests)
 
@@ -361,7 +366,8 @@ class Client:
                 named = (item["id"], item["server_label"], item["name"], arguments)
                 self._tell("mcp_approval_request", told.McpApprovalRequest(*named))
             case "mcp_call" | "mcp_tool_call":
-                self._tell("mcp_tool_call_completed", told.McpToolCallCompleted(item))
+                kept = self.history.get(item["id"]) or item
+                self._tell("mcp_tool_call_completed", told.McpToolCallCompleted(kept))
 
     def _speech_started(self, _: Event, now_ms: float) -> None:
         if self._ledger is None:
