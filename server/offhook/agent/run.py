@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from agents import RunContextWrapper
@@ -200,10 +201,13 @@ class Run:
         elif self._sdk:
             self._approvals.settle(request)
             decision = (
-                self._sdk.approve_tool_call(request.id, always=always)
+                partial(self._sdk.approve_tool_call, request.id, always=always)
                 if approve
-                else self._sdk.reject_tool_call(
-                    request.id, always=always, rejection_message=message
+                else partial(
+                    self._sdk.reject_tool_call,
+                    request.id,
+                    always=always,
+                    rejection_message=message,
                 )
             )
             await self._tools.settle(request.id, decision)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agents.realtime.model import RealtimeModel
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     )
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.emitter import Listener
+
+    # Begun only where it can be awaited.
+    Work = Callable[[], Coroutine[Any, Any, None]]
 
 _FAILED = "An error occurred while running the tool. Please try again."
 
@@ -124,7 +128,7 @@ class ToolCalls(RealtimeModel):
             self._transport.off(name, handler)
         await self._model.close()
 
-    async def settle(self, call_id: str, decision: Coroutine[Any, Any, None]) -> None:
+    async def settle(self, call_id: str, decision: Work) -> None:
         """Let the session act on an approval or a refusal, and wait for the tool.
 
         Who waits may be cancelled; the tool goes on.
@@ -200,17 +204,16 @@ class ToolCalls(RealtimeModel):
         if self._session is None:
             return None
         fields = (call.name, call.call_id, call.arguments, call.id)
-        work = self._session.on_event(RealtimeModelToolCallEvent(*fields))
+        called = RealtimeModelToolCallEvent(*fields)
+        work = partial(self._session.on_event, called)
         if call.call_id in self._calls:
-            return work  # the session knows it, and answers at most once
+            return work()  # the session knows it, and answers at most once
         self._calls[call.call_id] = call
         return self._answered(call, work)
 
-    async def _answered(
-        self, call: FunctionCall, work: Coroutine[Any, Any, None]
-    ) -> None:
+    async def _answered(self, call: FunctionCall, work: Work) -> None:
         try:
-            await work
+            await work()
             return
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
