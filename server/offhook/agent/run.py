@@ -97,6 +97,7 @@ class Run:
         # Whose response it is; and which one was heard last.
         self._speakers: dict[str, RealtimeAgent[Any]] = {}
         self._heard: str | None = None
+        self._server_plays = False
         self._handlers = self._listeners()
 
     @property
@@ -232,10 +233,9 @@ class Run:
             "mcp_tool_call_completed": self._mcp_called,
             "reconnecting": lambda _: self._approvals.void(hosted=True),
             "disconnected": self._approvals.void,
-            # Where the server plays, no audio comes as an event.
-            "output_audio_buffer.started": lambda event: self._begin_audio(
-                event.get("response_id")
-            ),
+            "output_audio_buffer.started": self._played,
+            "output_audio_buffer.stopped": self._played_out,
+            "output_audio_buffer.cleared": self._played_out,
         }
 
     def _tell(self, name: str, *what: Any) -> None:
@@ -310,7 +310,17 @@ class Run:
         self._emit("audio", audio)
 
     def _audio_done(self, done: told.AudioDone) -> None:
-        self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+        # Where the server plays, it is made long before it was heard.
+        if self._heard == done.response_id and not self._server_plays:
+            self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+
+    def _played(self, event: Event) -> None:
+        self._server_plays = True
+        self._begin_audio(event.get("response_id"))
+
+    def _played_out(self, event: Event) -> None:
+        speaker = self._speaker(event.get("response_id"))
+        self._emit("audio_stopped", self.context, speaker)
 
     def _words(self, delta: told.Delta, *, spoken: bool) -> None:
         self._guardrails.hear(delta, self.agent, spoken=spoken)
