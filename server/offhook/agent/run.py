@@ -22,6 +22,7 @@ from offhook.agent.approvals import Approvals, ToolApprovalRequest
 from offhook.agent.conversation import Conversation
 from offhook.agent.events import usage_of
 from offhook.agent.guardrails import Blocked, Guardrails, words_of
+from offhook.agent.hooks import hook_of
 from offhook.agent.mcp import McpTools, decider, question
 from offhook.agent.model import TransportModel
 from offhook.agent.options import voice_of, voiced
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.transports.base import ApiKey, RealtimeTransportLayer
     from offhook.transports.emitter import Listener
+
+
+# Of how many responses it is known whose they are: the last may still be playing.
+_SPEAKERS = 16
 
 
 class Run:
@@ -75,7 +80,7 @@ class Run:
         self.opened = False
         self.context: RunContextWrapper[Any] = RunContextWrapper(options.context)
         self._transport = transport
-        self._emit = emit
+        self._told = emit
         self._usage = usage
         self._options = options
         self._conversation = Conversation()
@@ -238,6 +243,11 @@ class Run:
             "output_audio_buffer.cleared": self._played_out,
         }
 
+    def _emit(self, name: str, *what: Any) -> None:
+        self._told(name, *what)
+        if hook := hook_of(name, what):
+            self._tasks.start(hook)
+
     def _tell(self, name: str, *what: Any) -> None:
         self._emit(name, self.context, self.agent, *what)
 
@@ -289,12 +299,13 @@ class Run:
 
     def _turn_started(self, turn: told.TurnStarted) -> None:
         self._speakers[turn.response_id] = self.agent
+        if len(self._speakers) > _SPEAKERS:
+            del self._speakers[next(iter(self._speakers))]
         self._guardrails.started(turn.response_id, self.agent)
         self._tell("agent_start")
 
     def _turn_done(self, turn: told.TurnDone) -> None:
         agent = self._speaker(turn.response_id)
-        self._speakers.pop(turn.response_id, None)
         said = [words_of(item) for item in turn.output if item.get("type") == "message"]
         self._emit("agent_end", self.context, agent, said[-1] if said else "")
         self._guardrails.ended(turn, agent)
