@@ -75,8 +75,8 @@ DECISIONS: dict[str, Decision] = {
     "approval": Decision(
         "Parses the arguments of an approval request that is an item.",
         "Leaves items as on the wire; the event `mcp_approval_request` parses them.",
-        lost=(rf"{_STATE}mcp_approval_request.*",),
-        won=(rf"{_STATE}mcp_approval_request.*",),
+        lost=(r"\* (item_update|history) .*mcp_approval_request.*",),
+        won=(r"\* (item_update|history) .*mcp_approval_request.*",),
     ),
     "pictures": Decision(
         "Loses items with pictures.",
@@ -165,6 +165,28 @@ DECISIONS: dict[str, Decision] = {
         "Logs that the session is traced otherwise than was asked for.",
         "Emits `error`.",
         won=(r"\* error .*traced already.*",),
+    ),
+    "arguments": Decision(
+        "Answers a call whose arguments are no JSON with nothing but `error`.",
+        "Answers the call, too: the model waits for its output.",
+        lost=(r"\* error \"Unexpected end of JSON input\"",),
+        won=(
+            r"> conversation.item.create .*An error occurred.*",
+            r"> response.create .*",
+            r"\* agent_tool_(start|end) .*",
+        ),
+    ),
+    "handoff": Decision(
+        "Hands over while the response that asks for it is being made.",
+        "Waits for its end: what else it calls is still the old agent's.",
+        lost=(r"\* agent_end \[\"Greeter\".*",),
+        won=(r"\* agent_end \[\"Greeter\".*",),
+    ),
+    "feedback": Decision(
+        "Has words of its own for a model whose answer was blocked.",
+        "Has others.",
+        lost=(r"> conversation.item.create .*blocked.*",),
+        won=(r"> conversation.item.create .*withheld.*",),
     ),
     "sideband": Decision(
         "Gives a call that it joins (`callId`) all its defaults.",

@@ -40,6 +40,8 @@ RAW = (
 def _item(item: Event) -> Event:
     shown = ("itemId", "type", "role", "status", "name", "arguments", "output")
     brief = {name: item[name] for name in shown if item.get(name) is not None}
+    if "output" in brief:
+        brief["output"] = _read(brief["output"])
     if content := item.get("content"):
         kept = ("type", "text", "transcript", "image_url")
         brief["content"] = [{k: p[k] for k in kept if p.get(k)} for p in content]
@@ -83,6 +85,23 @@ _SHOWN: dict[str, Callable[[Any], Any]] = {
     "mcp_approval_request": _picked("itemId", "serverLabel", "name", "arguments"),
     "mcp_tool_call_completed": _item,
 }
+SESSION_NAMES = (
+    "error",
+    "agent_start",
+    "agent_end",
+    "agent_handoff",
+    "agent_tool_start",
+    "agent_tool_end",
+    "audio_start",
+    "audio",
+    "audio_stopped",
+    "audio_interrupted",
+    "guardrail_tripped",
+    "history_added",
+    "tool_approval_requested",
+    "mcp_tools_changed",
+    "mcp_tool_call_completed",
+)
 NAMES = ("connected", "disconnected", *(name for name in _SHOWN if name != "raised"))
 
 
@@ -93,6 +112,8 @@ def sent(events: list[Event]) -> Iterator[str]:
             continue
         fields = {name: event[name] for name in sorted(event) if name != "type"}
         session = fields.pop("session", None)
+        if "output" in fields.get("item", {}):
+            fields["item"] = _item(fields["item"])
         if "event_id" in fields:
             # Each names itself in the ids that it makes.
             own = re.sub(r"^(agents_js|agents|offhook)_", "", fields["event_id"])
@@ -132,3 +153,45 @@ _SIDES = ("audio.input", "audio.output")
 
 def _json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+_OF_SESSION: dict[str, Callable[..., Any]] = {
+    "raised": lambda what: what,
+    "error": lambda fault: _message(fault["error"]),
+    "audio": lambda audio: audio["responseId"],
+    "agent_tool_start": lambda agent, tool, *_: [agent, tool],
+    "agent_tool_end": lambda agent, tool, result, *_: [agent, tool, _read(result)],
+    "guardrail_tripped": lambda agent, _, where: [agent, where["itemId"]],
+    "tool_approval_requested": lambda agent, asked: [agent, _asked(asked)],
+    "history_added": lambda item: item["itemId"],
+    "history": _item,
+    "mcp_tools_changed": lambda tools: [tool["name"] for tool in tools],
+    "mcp_tool_call_completed": lambda agent, item: [agent, _item(item)],
+}
+
+
+def told_by_session(trace: list[Told]) -> Iterator[str]:
+    """Tell what a session of agents told, an event a line."""
+    for name, *payload in trace:
+        shown = _OF_SESSION[name](*payload) if name in _OF_SESSION else payload
+        yield f"* {name} {_json(shown)}"
+
+
+def _message(error: Event) -> Any:
+    inner = error.get("error")
+    return _message(inner) if isinstance(inner, dict) else error.get("message")
+
+
+def _asked(request: Event) -> Any:
+    """Return which tool it is that waits for consent."""
+    if "approvalItem" in request:
+        return request["approvalItem"]["rawItem"]["name"]
+    return request["name"]
+
+
+def _read(output: Any) -> Any:
+    """Return what an output says: JSON may be written in more than one way."""
+    try:
+        return json.loads(output)
+    except (TypeError, ValueError):
+        return output

@@ -9,8 +9,13 @@ import dataclasses
 import re
 from typing import TYPE_CHECKING, Any
 
+from agents import FunctionTool, RunContextWrapper
+from agents.realtime import RealtimeAgent as SdkAgent
+
+from offhook.agent import RealtimeSession, ToolApprovalRequest
 from offhook.protocol import transport_events as told
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from tests.traces.agents import agent, options
 from tests.traces.stage import PATIENCE
 
 if TYPE_CHECKING:
@@ -29,7 +34,7 @@ OPTIONS = {
 }
 
 
-async def play(url: str, options: Event, names: Iterable[str]) -> list[Told]:
+async def play(url: str, how: Event, names: Iterable[str]) -> list[Told]:
     """Connect, do what the cues say, and return what was told up to the end."""
     client = OpenAIRealtimeWebSocket(api_key="sk-any")
     heard: list[Told] = []
@@ -57,13 +62,74 @@ async def play(url: str, options: Event, names: Iterable[str]) -> list[Told]:
     for name in names:
         client.on(name, listen(name))
     client.on("*", cue).on("disconnected", gone.set)
-    given = {OPTIONS[name]: value for name, value in options.items()}
+    given = {OPTIONS[name]: value for name, value in how.items()}
     await client.connect(url=url, **given)
     async with asyncio.timeout(3 * PATIENCE):
         await gone.wait()
         await asyncio.gather(*leaving)
     await client.close()
     return heard
+
+
+async def play_agents(url: str, name: str, names: Iterable[str]) -> list[Told]:
+    """Do the same with a session of agents; its history comes last."""
+    transport = OpenAIRealtimeWebSocket(api_key="sk-any")
+    session = RealtimeSession(agent(name), transport=transport, **options(name))
+    heard: list[Told] = []
+    gone = asyncio.Event()
+    asked: asyncio.Queue[Any] = asyncio.Queue()
+
+    def listen(name: str) -> Callable[..., None]:
+        return lambda *payload: heard.append([name, *brief(payload)])
+
+    async def act(what: str, *args: Any) -> None:
+        try:
+            match what:
+                case "message":
+                    session.send_message(*args)
+                case "interrupt":
+                    session.interrupt()
+                case "event":
+                    transport.send_event(*args)
+                case "approve":
+                    await session.approve(await asked.get())
+                case "reject":
+                    await session.reject(await asked.get(), message=args[0])
+                case "agent":
+                    await session.update_agent(agent(*args))
+                case "close":
+                    await transport.drain()
+                    await session.close()
+        except Exception:
+            heard.append(["raised", what])
+
+    def cue(event: Event) -> None:
+        if event["type"] == "cue":
+            acting.append(asyncio.create_task(act(event["do"], *event["args"])))
+
+    acting: list[asyncio.Task[None]] = []
+    for event in names:
+        session.on(event, listen(event))
+    session.on("tool_approval_requested", lambda *told: asked.put_nowait(told[2]))
+    transport.on("*", cue).on("disconnected", gone.set)
+    await session.connect(url=url)
+    async with asyncio.timeout(3 * PATIENCE):
+        await gone.wait()
+        await asyncio.gather(*acting)
+    heard.append(["usage", session.usage.total_tokens])
+    heard += [["history", as_javascript(told.ItemUpdate(i))] for i in session.history]
+    await session.close()
+    return heard
+
+
+def brief(payload: Iterable[Any]) -> list[Any]:
+    """Leave contexts out, and call agents and tools by their names."""
+    named = (SdkAgent, FunctionTool)
+    return [
+        each.name if isinstance(each, named) else as_javascript(each)
+        for each in payload
+        if not isinstance(each, RunContextWrapper)
+    ]
 
 
 async def leave(client: OpenAIRealtimeWebSocket) -> None:
@@ -126,7 +192,13 @@ def as_javascript(payload: Any) -> Any:
         case told.Usage():
             return {**spelled(payload), "totalTokens": payload.total_tokens}
         case told.ItemUpdate(item) | told.McpToolCallCompleted(item):
-            return {camel(name): value for name, value in item.items()}
+            return as_javascript(item)
+        case {"item_id": _}:
+            return {camel(name): value for name, value in payload.items()}
+        case Exception():
+            return {"message": str(payload)}
+        case ToolApprovalRequest():
+            return {"name": payload.name}
         case _ if dataclasses.is_dataclass(payload):
             return spelled(payload)
     return copy.deepcopy(payload)

@@ -25,20 +25,22 @@ class Script:
 
     Attributes:
         decisions: Where ours differs on purpose.
+        options: What `connect` is given, as JavaScript calls it.
+        agent: Who answers, if it is played to a session of agents.
     """
 
     steps: Steps
     decisions: tuple[str, ...]
     options: Event = field(default_factory=dict)
+    agent: str | None = None
 
 
-SCRIPTS: dict[str, Script] = {}
+TRANSPORT_SCRIPTS: dict[str, Script] = {}
 
 
 def script(*decisions: str, **options: Any) -> Callable[[Steps], Steps]:
     def add(steps: Steps) -> Steps:
-        name = steps.__name__ + str(len(SCRIPTS)) * (steps.__name__ in SCRIPTS)
-        SCRIPTS[name] = Script(steps, decisions, options)
+        TRANSPORT_SCRIPTS[steps.__name__] = Script(steps, decisions, options)
         return steps
 
     return add
@@ -293,6 +295,20 @@ async def an_interruption(stage: Stage) -> None:
 
 
 @script()
+async def a_cancellation(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.do("event", {"type": "response.cancel"})
+    await stage.do("event", {"type": "response.cancel"})
+    await stage.do("interrupt")
+    await stage.do("message", "Stop")
+    await stage.expect(CREATE)
+    await stage.end(status="cancelled")
+    await answered(stage, 2)
+    await stage.do("close")
+
+
+@script()
 async def two_interruptions(stage: Stage) -> None:
     await speaking(stage)
     await stage.do("interrupt")
@@ -498,7 +514,7 @@ def config(title: str, *decisions: str, **given: Any) -> None:
         await stage.open()
         await stage.do("close")
 
-    SCRIPTS[f"configured_{title}"] = Script(
+    TRANSPORT_SCRIPTS[f"configured_{title}"] = Script(
         configured, decisions, {"initialSessionConfig": given}
     )
 

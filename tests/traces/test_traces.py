@@ -12,9 +12,10 @@ import pytest
 
 from tests.javascript import node, run
 from tests.traces import lines
+from tests.traces.agent_scripts import AGENT_SCRIPTS
 from tests.traces.decisions import DECISIONS
-from tests.traces.player import play
-from tests.traces.scripts import SCRIPTS
+from tests.traces.player import play, play_agents
+from tests.traces.scripts import TRANSPORT_SCRIPTS
 from tests.traces.stage import staged
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 PLAYER = Path(__file__).with_name("player.mjs")
+SCRIPTS = {**TRANSPORT_SCRIPTS, **AGENT_SCRIPTS}
 STEPS = {name: script.steps for name, script in SCRIPTS.items()}
 NAMES = (*lines.NAMES, *lines.RAW)
 
@@ -36,8 +38,12 @@ NAMES = (*lines.NAMES, *lines.RAW)
 async def theirs() -> Traces:
     played: dict[str, Stage] = {}
     async with staged(STEPS, played) as url:
-        scripts = [{"name": name, "options": SCRIPTS[name].options} for name in SCRIPTS]
-        given = {"url": url, "scripts": scripts, "names": NAMES}
+        scripts = [
+            {"name": name, "options": script.options, "agent": script.agent}
+            for name, script in SCRIPTS.items()
+        ]
+        names = {"names": NAMES, "sessionNames": lines.SESSION_NAMES}
+        given = {"url": url, "scripts": scripts, **names}
         told = json.loads(await run(node(), str(PLAYER), given=json.dumps(given)))
     return traces(played, told)
 
@@ -48,14 +54,22 @@ async def ours() -> Traces:
     told: dict[str, list[Told]] = {}
     async with staged(STEPS, played) as url:
         for name, script in SCRIPTS.items():
-            told[name] = await play(f"{url}?script={name}", script.options, NAMES)
+            at = f"{url}?script={name}"
+            if script.agent:
+                told[name] = await play_agents(at, script.agent, lines.SESSION_NAMES)
+            else:
+                told[name] = await play(at, script.options, NAMES)
     return traces(played, told)
 
 
 def traces(played: dict[str, Stage], told: dict[str, list[Told]]) -> Traces:
     """What each script made a client send, and then what made it tell."""
     return {
-        name: [*lines.sent(stage.sent), *lines.told(told[name]), stage.failure]
+        name: [
+            *lines.sent(stage.sent),
+            *(lines.told_by_session if SCRIPTS[name].agent else lines.told)(told[name]),
+            stage.failure,
+        ]
         for name, stage in played.items()
     }
 

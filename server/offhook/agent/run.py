@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from agents import RunContextWrapper
@@ -21,8 +22,10 @@ from offhook.agent.approvals import Approvals, ToolApprovalRequest
 from offhook.agent.conversation import Conversation
 from offhook.agent.events import usage_of
 from offhook.agent.guardrails import Blocked, Guardrails, words_of
+from offhook.agent.hooks import hook_of
 from offhook.agent.mcp import McpTools, decider, question
 from offhook.agent.model import TransportModel
+from offhook.agent.options import voice_of, voiced
 from offhook.agent.tasks import Tasks
 from offhook.agent.tool_calls import ToolCalls
 from offhook.errors import InvalidRequest
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.transports.base import ApiKey, RealtimeTransportLayer
     from offhook.transports.emitter import Listener
+
+
+# Of how many responses it is known whose they are: the last may still be playing.
+_SPEAKERS = 16
 
 
 class Run:
@@ -73,7 +80,7 @@ class Run:
         self.opened = False
         self.context: RunContextWrapper[Any] = RunContextWrapper(options.context)
         self._transport = transport
-        self._emit = emit
+        self._told = emit
         self._usage = usage
         self._options = options
         self._conversation = Conversation()
@@ -89,35 +96,14 @@ class Run:
             tripped=self._tripped,
             failed=self._fail,
         )
-        model = TransportModel(transport, config=_voiced(options.config, agent))
+        model = TransportModel(transport, config=voiced(options.config, agent))
         self._tools = ToolCalls(model, transport, self._tasks, self._fail)
         self._sdk: SdkSession | None = None
         # Whose response it is; and which one was heard last.
         self._speakers: dict[str, RealtimeAgent[Any]] = {}
         self._heard: str | None = None
-        self._handlers: Mapping[str, Listener] = {
-            "*": lambda event: emit("transport_event", event),
-            "error": lambda error: emit("error", error),
-            "audio": self._audio,
-            "audio_done": self._audio_done,
-            "audio_interrupted": lambda _: self._tell("audio_interrupted"),
-            "audio_transcript_delta": lambda delta: self._words(delta, spoken=True),
-            "output_text_delta": lambda delta: self._words(delta, spoken=False),
-            "item_update": self._item,
-            "item_deleted": self._deleted,
-            "turn_started": self._turn_started,
-            "usage_update": self._used,
-            "turn_done": self._turn_done,
-            "mcp_tools_listed": self._listed,
-            "mcp_approval_request": self._asked,
-            "mcp_tool_call_completed": self._mcp_called,
-            "reconnecting": lambda _: self._approvals.void(hosted=True),
-            "disconnected": self._approvals.void,
-            # Where the server plays, no audio comes as an event.
-            "output_audio_buffer.started": lambda event: self._begin_audio(
-                event.get("response_id")
-            ),
-        }
+        self._server_plays = False
+        self._handlers = self._listeners()
 
     @property
     def history(self) -> Sequence[Event]:
@@ -222,13 +208,45 @@ class Run:
         elif self._sdk:
             self._approvals.settle(request)
             decision = (
-                self._sdk.approve_tool_call(request.id, always=always)
+                partial(self._sdk.approve_tool_call, request.id, always=always)
                 if approve
-                else self._sdk.reject_tool_call(
-                    request.id, always=always, rejection_message=message
+                else partial(
+                    self._sdk.reject_tool_call,
+                    request.id,
+                    always=always,
+                    rejection_message=message,
                 )
             )
             await self._tools.settle(request.id, decision)
+
+    def _listeners(self) -> Mapping[str, Listener]:
+        return {
+            "*": lambda event: self._emit("transport_event", event),
+            "error": lambda error: self._emit("error", error),
+            "audio": self._audio,
+            "audio_done": self._audio_done,
+            "audio_interrupted": lambda _: self._tell("audio_interrupted"),
+            "audio_transcript_delta": lambda delta: self._words(delta, spoken=True),
+            "output_text_delta": lambda delta: self._words(delta, spoken=False),
+            "item_update": self._item,
+            "item_deleted": self._deleted,
+            "turn_started": self._turn_started,
+            "usage_update": self._used,
+            "turn_done": self._turn_done,
+            "mcp_tools_listed": self._listed,
+            "mcp_approval_request": self._asked,
+            "mcp_tool_call_completed": self._mcp_called,
+            "reconnecting": lambda _: self._approvals.void(hosted=True),
+            "disconnected": self._approvals.void,
+            "output_audio_buffer.started": self._played,
+            "output_audio_buffer.stopped": self._played_out,
+            "output_audio_buffer.cleared": self._played_out,
+        }
+
+    def _emit(self, name: str, *what: Any) -> None:
+        self._told(name, *what)
+        if hook := hook_of(name, what):
+            self._tasks.start(hook)
 
     def _tell(self, name: str, *what: Any) -> None:
         self._emit(name, self.context, self.agent, *what)
@@ -268,10 +286,10 @@ class Run:
     def _switch(self, previous: RealtimeAgent[Any], agent: RealtimeAgent[Any]) -> None:
         before = self.mcp_tools
         self.agent = agent
-        voiced = _voiced({}, agent)
+        asked = voiced({}, agent)
         # The server refuses another voice once it has spoken.
-        if voiced and self._heard is None and not _voice(self._options.config):
-            self._transport.update_session_config(voiced)
+        if asked and self._heard is None and not voice_of(self._options.config):
+            self._transport.update_session_config(asked)
         self._emit("agent_handoff", self.context, previous, agent)
         if self.mcp_tools != before:
             self._emit("mcp_tools_changed", self.mcp_tools)
@@ -281,12 +299,13 @@ class Run:
 
     def _turn_started(self, turn: told.TurnStarted) -> None:
         self._speakers[turn.response_id] = self.agent
+        if len(self._speakers) > _SPEAKERS:
+            del self._speakers[next(iter(self._speakers))]
         self._guardrails.started(turn.response_id, self.agent)
         self._tell("agent_start")
 
     def _turn_done(self, turn: told.TurnDone) -> None:
         agent = self._speaker(turn.response_id)
-        self._speakers.pop(turn.response_id, None)
         said = [words_of(item) for item in turn.output if item.get("type") == "message"]
         self._emit("agent_end", self.context, agent, said[-1] if said else "")
         self._guardrails.ended(turn, agent)
@@ -302,7 +321,17 @@ class Run:
         self._emit("audio", audio)
 
     def _audio_done(self, done: told.AudioDone) -> None:
-        self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+        # Where the server plays, it is made long before it was heard.
+        if self._heard == done.response_id and not self._server_plays:
+            self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+
+    def _played(self, event: Event) -> None:
+        self._server_plays = True
+        self._begin_audio(event.get("response_id"))
+
+    def _played_out(self, event: Event) -> None:
+        speaker = self._speaker(event.get("response_id"))
+        self._emit("audio_stopped", self.context, speaker)
 
     def _words(self, delta: told.Delta, *, spoken: bool) -> None:
         self._guardrails.hear(delta, self.agent, spoken=spoken)
@@ -323,8 +352,10 @@ class Run:
             self.context.usage.add(copy.deepcopy(used))
 
     def _listed(self, listed: told.McpToolsListed) -> None:
+        before = self.mcp_tools
         self._mcp.take(listed)
-        self._emit("mcp_tools_changed", self.mcp_tools)
+        if self.mcp_tools != before:
+            self._emit("mcp_tools_changed", self.mcp_tools)
 
     def _mcp_called(self, completed: told.McpToolCallCompleted) -> None:
         self._tell("mcp_tool_call_completed", completed)
@@ -349,16 +380,3 @@ class Run:
             result = await result
         approve, reason = bool(result["approve"]), result.get("reason")
         await self.decide(request, approve, always=False, message=reason)
-
-
-def _voice(config: Mapping[str, Any]) -> Any:
-    return ((config.get("audio") or {}).get("output") or {}).get("voice")
-
-
-def _voiced(config: Mapping[str, Any], agent: RealtimeAgent[Any]) -> dict[str, Any]:
-    """Give a configuration the voice of an agent, if it has none of its own."""
-    voiced: dict[str, Any] = copy.deepcopy({**config})
-    voice = getattr(agent, "voice", None)
-    if voice and not _voice(config):
-        voiced.setdefault("audio", {}).setdefault("output", {})["voice"] = voice
-    return voiced

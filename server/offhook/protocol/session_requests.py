@@ -66,6 +66,9 @@ class SessionRequests:
         if session.pop("tracing", self._tracing) != self._tracing:
             warnings.append("'tracing' is ignored: it is set as the session begins.")
         self._config = session
+        given, _ = session_update(config)
+        if "voice" not in ((given.get("audio") or {}).get("output") or {}):
+            session = _voiceless(session)
         return [_update(session)], warnings
 
     def again(self) -> list[Event]:
@@ -96,6 +99,13 @@ class SessionRequests:
 def output_format(session: Mapping[str, Any]) -> Any:
     """Return the format of the answers of a session, or of a response."""
     return ((session.get("audio") or {}).get("output") or {}).get("format")
+
+
+def _voiceless(session: Session) -> Session:
+    """Leave out a voice: a session that has spoken must not be asked for one again."""
+    audio = session.get("audio") or {}
+    output = {k: v for k, v in (audio.get("output") or {}).items() if k != "voice"}
+    return {**session, "audio": {**audio, "output": output}}
 
 
 def _update(session: Session) -> Event:
