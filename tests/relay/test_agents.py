@@ -22,9 +22,10 @@ VAD = {
 
 def test_without_agents_there_is_a_default_one() -> None:
     agents = Agents(source="agents")
-    name, session, media = agents.find(None)
+    name, session, media, brain = agents.find(None)
     assert agents.built_in
-    assert (name, agents.names, media) == ("default", ["default"], "direct")
+    assert (name, agents.names) == ("default", ["default"])
+    assert (media, brain) == ("direct", None)
     assert session["type"] == "realtime"
     assert session["model"] == "gpt-realtime-2.1"
     assert session["instructions"]

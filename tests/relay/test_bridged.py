@@ -6,7 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from agents import function_tool
 
+from offhook import OpenAIRealtimeWebSocket, RealtimeAgent
+from offhook.errors import SettingsError, UpstreamError
 from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import Settings
@@ -39,9 +42,12 @@ async def relaying(upstream: str, **options: Any) -> AsyncIterator[Relay]:
 
 
 @asynccontextmanager
-async def bridged(upstream: str, **options: Any) -> AsyncIterator[tuple[Relay, Caller]]:
+async def bridged(
+    upstream: str, *, whole: bool = True, **options: Any
+) -> AsyncIterator[tuple[Relay, Caller]]:
     async with relaying(upstream, **options) as relay:
-        async with calling(f"{relay.url}/v1", key=await relay.grant()) as caller:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=whole) as caller:
             yield relay, caller
 
 
@@ -186,3 +192,46 @@ async def test_a_model_of_ones_own_stands_behind_the_page(local_url: str) -> Non
         assert (singer.agent, singer.status) == ("support", "connected")
         assert max(caller.heard) > 0
         assert singer.heard > 0
+
+
+@function_tool
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return f"It rains in {city}."
+
+
+async def test_an_agents_tools_run_on_the_server(local_url: str) -> None:
+    agent = RealtimeAgent(name="Support", instructions="canary", tools=[get_weather])
+    # The calls of functions are hidden, so that their places are empty.
+    given = {"support": agent}
+    async with bridged(local_url, whole=False, agents=given) as (_, caller):
+        content = [{"type": "input_text", "text": "What's the weather in Paris?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        words = await caller.until("response.output_audio_transcript.done")
+        assert words["transcript"] == "It rains in Paris."
+        await caller.until("output_audio_buffer.stopped")
+        seen = str(caller.events)
+    assert "canary" not in seen
+    assert "get_weather" not in seen
+
+
+async def test_such_an_agent_is_not_called_over_a_websocket(local_url: str) -> None:
+    agent = RealtimeAgent(name="Support")
+    async with relaying(local_url, agents={"support": agent}) as relay:
+        url = f"{relay.url.replace('http', 'ws')}/v1/realtime?model=any"
+        client = OpenAIRealtimeWebSocket(url=url, api_key=await relay.grant())
+        with pytest.raises(UpstreamError, match="is called over WebRTC"):
+            await client.connect()
+
+
+def test_an_agent_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match="support must be a table"):
+        create_app(Settings.load(), agents={"support": "Help!"})  # type: ignore[dict-item]  # a mistake
+
+
+def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
+    settings = Settings.load(keys="upstream", api_key="sk-canary-0123456789")
+    with pytest.raises(SettingsError, match="'support' are bridged"):
+        create_app(settings, agents=SUPPORT)

@@ -6,7 +6,7 @@ Importing it raises `MissingExtra` where openai-agents is not installed.
 from offhook.errors import MissingExtra
 
 try:
-    from offhook.agent.agent import RealtimeAgent
+    from offhook.agent.agent import RealtimeAgent, is_agent
     from offhook.agent.approvals import ToolApprovalRequest
     from offhook.agent.guardrails import Blocked
     from offhook.agent.model import TransportModel
@@ -22,4 +22,5 @@ __all__ = [
     "RealtimeSession",
     "ToolApprovalRequest",
     "TransportModel",
+    "is_agent",
 ]

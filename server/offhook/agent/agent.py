@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def is_agent(value: object) -> bool:
+    """Whether this is an agent of openai-agents', or ours."""
+    return isinstance(value, SdkAgent)
+
+
 @dataclass
 class RealtimeAgent(SdkAgent[TContext]):
     """openai-agents' `RealtimeAgent`, whose arguments are all there, and a voice.

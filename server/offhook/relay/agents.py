@@ -16,11 +16,13 @@ import tomllib
 from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from offhook.errors import InvalidRequest, NotFound, SettingsError
+from offhook.errors import InvalidRequest, MissingExtra, NotFound, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from offhook.agent import RealtimeAgent
 
 Session = dict[str, Any]
 
@@ -61,18 +63,23 @@ class Agent(NamedTuple):
         session: What the Realtime API is asked for.
         media: Whether a caller's audio goes to the upstream directly, or is bridged
             here.
+        brain: An agent of openai-agents', whose tools and guardrails run here.
     """
 
     name: str
     session: Session
     media: Literal["direct", "bridged"] = "direct"
+    brain: RealtimeAgent[Any] | None = None
 
 
 class Agents:
     """The agents that this server offers, each with its completed session."""
 
     def __init__(
-        self, given: Mapping[str, Mapping[str, Any]] | None = None, *, source: str
+        self,
+        given: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
+        *,
+        source: str,
     ) -> None:
         """Check and complete the given agents, or offer the default one.
 
@@ -163,7 +170,7 @@ def _checked(source: str, name: str, fields: object) -> Agent:
             f"agent {name[:64]!r}: a name has up to 64 letters, digits, - and _",
         )
     if not isinstance(fields, dict):
-        raise _wrong(source, f"{name} must be a table: [{name}]")
+        return _with_a_brain(source, name, fields)
     try:
         json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
@@ -176,6 +183,20 @@ def _checked(source: str, name: str, fields: object) -> Agent:
         return Agent(name, complete(session), media)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
+
+
+def _with_a_brain(source: str, name: str, brain: Any) -> Agent:
+    try:
+        # Loaded only when needed, and there if this is an agent.
+        from offhook.agent import is_agent
+
+        known = is_agent(brain)
+    except MissingExtra:
+        known = False
+    if not known:
+        raise _wrong(source, f"{name} must be a table, [{name}], or a RealtimeAgent")
+    # Only where the events pass through here can its tools be called here.
+    return Agent(name, complete({}), "bridged", brain)
 
 
 def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:

@@ -27,6 +27,7 @@ from offhook.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from offhook.agent import RealtimeAgent
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 def create_app(
     settings: Settings | None = None,
     *,
-    agents: Mapping[str, Mapping[str, Any]] | None = None,
+    agents: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
     upstream: Upstream | None = None,
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
 ) -> Starlette:
@@ -47,7 +48,8 @@ def create_app(
 
     Args:
         settings: The settings; read from the environment if not given.
-        agents: Sessions by the agents' names, in place of the settings' file.
+        agents: Sessions by the agents' names, in place of the settings' file; or agents
+            with tools, whose calls are bridged.
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
@@ -104,7 +106,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 def _agents(
-    settings: Settings, given: Mapping[str, Mapping[str, Any]] | None
+    settings: Settings,
+    given: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None,
 ) -> Agents:
     if given is not None:
         return Agents(given, source="agents")
@@ -125,6 +128,12 @@ def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
         label = type(given).__name__
     else:
         label = "local endpoint" if url is None else url.host
+    if settings.keys == "upstream" and (bridged := agents.bridged):
+        raise SettingsError(
+            f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
+            "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
     direct = settings.keys == "upstream" and url is not None
     connect = f"{url.scheme}://{url.netloc.decode()}" if direct and url else None
     return Page(agents.names, label, connect)

@@ -8,6 +8,7 @@ import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from offhook.errors import OffhookError, WireClosed
@@ -22,6 +23,7 @@ from offhook.transports.openai import OpenAITransport
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from offhook.agent import RealtimeAgent
     from offhook.events import Event
     from offhook.protocol.policy import Policy
     from offhook.transports.base import RealtimeTransportLayer
@@ -38,10 +40,12 @@ class Leg:
     Attributes:
         transport: What leads to the model.
         connect: Connects it.
+        close: Hangs up; once or more, connected or not.
     """
 
     transport: RealtimeTransportLayer
     connect: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]]
 
 
 def leg_to(upstream: Upstream, session: Mapping[str, Any]) -> Leg:
@@ -58,12 +62,22 @@ def leg_to(upstream: Upstream, session: Mapping[str, Any]) -> Leg:
         ledger=PlaybackLedger(reported=True),
         defaults=False,
     )
-    return Leg(transport, transport.connect)
+    return Leg(transport, transport.connect, transport.close)
 
 
 def leg_over(transport: RealtimeTransportLayer, session: Mapping[str, Any]) -> Leg:
     """Make a leg over a transport of the user's own."""
-    return Leg(transport, lambda: transport.connect(initial_session_config=session))
+    connect = partial(transport.connect, initial_session_config=session)
+    return Leg(transport, connect, transport.close)
+
+
+def with_brain(leg: Leg, brain: RealtimeAgent[Any]) -> Leg:
+    """Let an agent answer over a leg: its tools and guardrails run here."""
+    # Loaded only when needed: it brings openai-agents with it.
+    from offhook.agent import RealtimeSession
+
+    session = RealtimeSession(brain, transport=leg.transport)
+    return Leg(leg.transport, session.connect, session.close)
 
 
 class BridgedCall:
@@ -100,7 +114,7 @@ class BridgedCall:
         """Hold both sides until either leaves."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(self._leg.transport.close)
+            stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             # At the same time: the model may be there before the caller is.
             await first(caller=self._peer.run(), model=self._hold_model())

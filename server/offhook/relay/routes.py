@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import HTTPConnection, Request
 
+    from offhook.agent import RealtimeAgent
     from offhook.relay.agents import Agents, Session
     from offhook.relay.bridged import BridgedCall
     from offhook.relay.calls import Calls
@@ -91,7 +92,7 @@ async def call(request: Request) -> Response:
     session = own or minted or agent.session
     if relay.leg or agent.media == "bridged":
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, fixed=fixed)
+        answer = await _bridged(relay, grant, offer, session, agent.brain, fixed=fixed)
     else:
         answer = await upstream.answer(offer, session)
         relay.calls.add(
@@ -131,10 +132,16 @@ def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
 
 
 async def _bridged(
-    relay: Relay, grant: Grant, offer: bytes, session: Mapping[str, Any], *, fixed: bool
+    relay: Relay,
+    grant: Grant,
+    offer: bytes,
+    session: Mapping[str, Any],
+    brain: RealtimeAgent[Any] | None,
+    *,
+    fixed: bool,
 ) -> Answer:
     # Loaded only when needed: it brings the media extra with it.
-    from offhook.relay.bridged import BridgedCall, leg_over, leg_to
+    from offhook.relay.bridged import BridgedCall, leg_over, leg_to, with_brain
 
     upstream = await relay.runtime.upstream()
     leg = (
@@ -142,6 +149,8 @@ async def _bridged(
         if relay.leg
         else leg_to(upstream, session)
     )
+    if brain:
+        leg = with_brain(leg, brain)
     call = BridgedCall(leg, Policy(fixed=fixed), session)
     sdp = await call.answer(offer.decode(errors="replace"))
     relay.calls.add(call.call_id, grant.id, call.hang_up)
