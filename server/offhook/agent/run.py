@@ -86,7 +86,7 @@ class Run:
         self._conversation = Conversation()
         self._approvals = Approvals()
         self._tasks = Tasks(self._fail)
-        self._mcp = McpTools(options.config.get("tools", ()))
+        self._mcp = McpTools(options.config.get("tools") or ())
         self._guardrails = Guardrails(
             transport,
             self._tasks,
@@ -261,7 +261,10 @@ class Run:
 
     async def _report(self, reports: AsyncIterator[RealtimeSessionEvent]) -> None:
         async for report in reports:
-            self._take(report)
+            try:
+                self._take(report)
+            except Exception as error:
+                self._fail(error)
 
     def _take(self, report: RealtimeSessionEvent) -> None:
         self.context = report.info.context
@@ -286,9 +289,10 @@ class Run:
     def _switch(self, previous: RealtimeAgent[Any], agent: RealtimeAgent[Any]) -> None:
         before = self.mcp_tools
         self.agent = agent
-        asked = voiced({}, agent)
         # The server refuses another voice once it has spoken.
-        if asked and self._heard is None and not voice_of(self._options.config):
+        mute = self._heard is None and self._transport.status == "connected"
+        asked = voiced({}, agent)
+        if asked and mute and not voice_of(self._options.config):
             self._transport.update_session_config(asked)
         self._emit("agent_handoff", self.context, previous, agent)
         if self.mcp_tools != before:
