@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tests.traces.scripts import CREATE, TRUNCATE, Script
 from tests.traces.stage import called, message
@@ -117,8 +117,8 @@ async def calling(stage: Stage, *names: str, arguments: str = "{}") -> None:
         await output(stage, number)
 
 
-async def output(stage: Stage, number: int = 1) -> None:
-    event = await stage.expect(CREATE)
+async def output(stage: Stage, number: int = 1, **fields: Any) -> None:
+    event = await stage.expect(CREATE, **fields)
     item = {**event["item"], "id": f"o{number}", "status": "completed"}
     await stage.item("added", item)
     await stage.item("done", item)
@@ -169,10 +169,11 @@ async def arguments_that_are_no_json(stage: Stage) -> None:
     await stage.open()
     await stage.begin()
     await stage.call("look", '{"x":')
-    await stage.end(called("look"))
-    # Nothing that both send would tell that it is over.
-    await stage.play(100)
-    await leave(stage)
+    await stage.call("look", number=2)
+    # Of the first, not both send an output.
+    second = {"type": "function_call_output", "call_id": "call_2", "output": "A cat"}
+    await output(stage, 2, item=second)
+    await finish(stage, "look", "look")
 
 
 async def asking(stage: Stage, decision: str, *reason: str | None) -> None:

@@ -172,7 +172,6 @@ DECISIONS: dict[str, Decision] = {
         lost=(r"\* error \"Unexpected end of JSON input\"",),
         won=(
             r"> conversation.item.create .*An error occurred.*",
-            r"> response.create .*",
             r"\* agent_tool_(start|end) .*",
         ),
     ),
