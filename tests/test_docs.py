@@ -207,7 +207,31 @@ async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
     assert "input_tokens=" in written.getvalue()
 
 
-def test_the_example_of_agents_runs() -> None:
+@pytest.mark.anyio
+async def test_the_example_of_agents_runs(local_url: str) -> None:
+    [example] = [block for block in blocks("python") if "RealtimeSession(" in block]
+    example = example.replace("asyncio.run(main())", "")
+    example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        exec(compile(example, "README.md", "exec"), names)
+        async with asyncio.timeout(20):
+            await names["main"]()
+    *lengths, said = written.getvalue().splitlines()
+    assert said == "Greeter: It is sunny in Paris."
+    assert all(int(length) > 0 for length in lengths)
+    assert lengths
+
+
+def test_every_event_of_a_session_has_its_row() -> None:
+    source = (ROOT / "server/offhook/agent/run.py").read_text("utf-8")
+    told = set(re.findall(r'\b_?(?:emit|tell)\(\s*"([a-z_]+)"', source))
+    assert len(told) == 17
+    documented = [words(row[0])[0] for row in rows(section("### Agents"))]
+    assert sorted(documented) == sorted(told)
+
+
+def test_the_example_of_a_model_for_the_runner_runs() -> None:
     [example] = [block for block in blocks("python") if "TransportModel(" in block]
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)

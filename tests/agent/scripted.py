@@ -47,6 +47,8 @@ class Server:
 
     def __init__(self, connection: ServerConnection) -> None:
         self.heard: list[Event] = []
+        request = connection.request
+        self.query = request.path.partition("?")[2] if request else ""
         self._connection = connection
         self._changed = asyncio.Event()
         self._at = 0
@@ -135,8 +137,13 @@ class Told:
         self.events: list[tuple[str, tuple[Any, ...]]] = []
         self._changed = asyncio.Event()
         self._at = 0
-        for name in NAMES:
-            session.on(name, self._note(name))
+        self._session = session
+        self._listeners = {name: self._note(name) for name in NAMES}
+        for name, listener in self._listeners.items():
+            session.on(name, listener)
+
+    def ignore(self, name: str) -> None:
+        self._session.off(name, self._listeners[name])
 
     def _note(self, name: str) -> Callable[..., None]:
         def note(*args: Any) -> None:
@@ -157,6 +164,14 @@ class Told:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def first(self, wanted: str) -> tuple[Any, ...]:
+        """Wait for the first event of a name, whatever else came when."""
+        async with asyncio.timeout(5):
+            while not (found := self.all(wanted)):
+                self._changed.clear()
+                await self._changed.wait()
+        return found[0]
+
     @property
     def names(self) -> list[str]:
         return [name for name, _ in self.events]
@@ -175,6 +190,10 @@ class Scene:
 
     async def connect(self) -> Server:
         await self.session.connect()
+        return await self.server()
+
+    async def server(self) -> Server:
+        """Wait for the next connection."""
         async with asyncio.timeout(5):
             return await self._servers.get()
 

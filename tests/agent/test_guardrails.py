@@ -124,9 +124,10 @@ async def test_written_words_are_stopped_by_their_response() -> None:
 
 async def test_an_unfinished_answer_is_checked_now_and_then() -> None:
     ear = Ear()
-    settings = {"debounce_text_length": 10}
-    options = {"output_guardrail_settings": settings}
-    async with scene(output_guardrails=[ear.guardrail], **options) as it:
+    async with scene(
+        output_guardrails=[ear.guardrail],
+        output_guardrail_settings={"debounce_text_length": 10},
+    ) as it:
         server = await it.connect()
         await server.begin("r1")
         for piece in ("12345", "67890", "1", "234567890abcdefghijklm"):
@@ -141,9 +142,10 @@ async def test_an_unfinished_answer_is_checked_now_and_then() -> None:
 
 async def test_without_a_length_only_the_whole_answer_is_checked() -> None:
     ear = Ear()
-    settings = {"debounce_text_length": -1}
-    options = {"output_guardrail_settings": settings}
-    async with scene(output_guardrails=[ear.guardrail], **options) as it:
+    async with scene(
+        output_guardrails=[ear.guardrail],
+        output_guardrail_settings={"debounce_text_length": -1},
+    ) as it:
         server = await it.connect()
         await server.begin("r1")
         message = await server.words("x" * 500)

@@ -3,10 +3,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from agents import WebSearchTool, function_tool
+from agents import HostedMCPTool, WebSearchTool, function_tool
 from agents.realtime import RealtimeAgent, realtime_handoff
 
-from offhook.agent.settings import config, first_config
+from offhook.agent.settings import config, config_over, first_config
 from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
 
@@ -65,5 +65,40 @@ def test_tools_and_handoffs() -> None:
     assert session["tools"][0]["description"] == "Add two numbers."
     assert {*session["tools"][0]["parameters"]["properties"]} == {"a", "b"}
     assert config({}) == {}
-    with pytest.raises(InvalidRequest, match="no function"):
+    with pytest.raises(InvalidRequest, match="neither a function"):
         config({"tools": [WebSearchTool()]})
+
+
+def test_hosted_mcp_servers_go_as_they_are() -> None:
+    server: Any = {"type": "mcp", "server_label": "dice", "server_url": "https://a.b"}
+    given: Any = {**server, "headers": None, "allowed_tools": ["roll"]}
+    asked = config({"tools": [HostedMCPTool(given)]})
+    assert asked["tools"] == [{**server, "allowed_tools": ["roll"]}]
+
+
+def test_a_stored_prompt_has_its_own_tools_and_instructions() -> None:
+    prompt = {"id": "pmpt_1"}
+    settings = {"prompt": prompt, "instructions": "", "tools": [], "handoffs": []}
+    assert config(settings) == {"prompt": prompt}
+    asked = config({**settings, "instructions": "Sing.", "tools": [add]})
+    assert asked["instructions"] == "Sing."
+    assert len(asked["tools"]) == 1
+
+
+def test_agents_go_over_what_is_given() -> None:
+    given = {
+        "type": "realtime",
+        "instructions": "Be brief.",
+        "tools": [{"type": "mcp", "server_label": "dice"}],
+        "audio": {"output": {"voice": "ash"}},
+    }
+    settings = {"instructions": "", "tools": [add], "handoffs": [], "tracing": None}
+    session = config_over(settings, given)
+    assert session["instructions"] == "Be brief."
+    assert [tool.get("name") for tool in session["tools"]] == [None, "add"]
+    assert session["audio"] == {"output": {"voice": "ash"}}
+    assert len(given["tools"]) == 1
+    own = config_over({**settings, "instructions": "Sing."}, given)
+    assert own["instructions"] == "Sing."
+    # Later, only what belongs to an agent.
+    assert "audio" not in config(settings, beside=given)

@@ -206,9 +206,9 @@ async def test_what_comes_after_a_handoff_in_a_response_is_the_old_agents() -> N
         await it.settled(server)
         await server.call(*PARIS[:2], call_id="c2")
         await server.end("r1", first)
-        *_, output, _ = await it.told.next("agent_tool_end")
+        *_, output, _ = await it.told.first("agent_tool_end")
         assert output == "It is sunny in Paris."
-        await it.told.next("agent_handoff")
+        await it.told.first("agent_handoff")
         assert it.told.all("error") == []
 
 

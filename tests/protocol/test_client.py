@@ -229,6 +229,17 @@ def test_pictures_stay_in_the_history() -> None:
     assert line.kinds() == ["conversation.item.create"]
 
 
+def test_a_new_session_has_no_history_and_one_that_comes_back_has() -> None:
+    line = Line()
+    line.client.say("Hello.", respond=False)
+    line.pass_on()
+    line.client.reset()
+    line.client.resume()
+    assert len(line.client.history.items) == 1
+    line.client.open({})
+    assert line.client.history.items == ()
+
+
 def test_a_history_is_replaced() -> None:
     line = Line()
     for text in ("one", "two"):

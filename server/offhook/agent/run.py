@@ -58,6 +58,7 @@ class Run:
     Attributes:
         agent: Who answers now.
         context: What tools and guardrails get.
+        opened: Whether there has been a connection, though it may be lost.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Run:
         options: Options,
     ) -> None:
         self.agent = agent
+        self.opened = False
         self.context: RunContextWrapper[Any] = RunContextWrapper(options.context)
         self._transport = transport
         self._emit = emit
@@ -93,29 +95,7 @@ class Run:
         # Whose response it is; and which one was heard last.
         self._speakers: dict[str, RealtimeAgent[Any]] = {}
         self._heard: str | None = None
-        self._handlers: Mapping[str, Listener] = {
-            "*": lambda event: emit("transport_event", event),
-            "error": lambda error: emit("error", error),
-            "audio": self._audio,
-            "audio_done": self._audio_done,
-            "audio_interrupted": lambda _: self._tell("audio_interrupted"),
-            "audio_transcript_delta": lambda delta: self._words(delta, spoken=True),
-            "output_text_delta": lambda delta: self._words(delta, spoken=False),
-            "item_update": self._item,
-            "item_deleted": self._deleted,
-            "turn_started": self._turn_started,
-            "usage_update": self._used,
-            "turn_done": self._turn_done,
-            "mcp_tools_listed": self._listed,
-            "mcp_approval_request": self._asked,
-            "mcp_tool_call_completed": self._mcp_called,
-            "reconnecting": lambda _: self._approvals.void(hosted=True),
-            "disconnected": self._approvals.void,
-            # Where the server plays, no audio comes as an event.
-            "output_audio_buffer.started": lambda event: self._begin_audio(
-                event.get("response_id")
-            ),
-        }
+        self._handlers = self._listeners()
 
     @property
     def history(self) -> Sequence[Event]:
@@ -166,6 +146,7 @@ class Run:
                 "The session was closed before it had connected.",
                 code="closed_while_connecting",
             )
+        self.opened = True
         self._take(first)
         self._tasks.start(self._report(reports))
 
@@ -174,8 +155,8 @@ class Run:
         self._approvals.void()
         try:
             await self._tasks.stop()
-            # The SDK would close it in a task of its own, which waits for who calls us.
-            await self._tools.close()
+            # The SDK would do it in a task of its own, which waits for who calls us.
+            await self._tools.hang_up()
             if self._sdk:
                 await self._sdk.close()
         finally:
@@ -226,6 +207,31 @@ class Run:
                 )
             )
             await self._tools.settle(request.id, decision)
+
+    def _listeners(self) -> Mapping[str, Listener]:
+        return {
+            "*": lambda event: self._emit("transport_event", event),
+            "error": lambda error: self._emit("error", error),
+            "audio": self._audio,
+            "audio_done": self._audio_done,
+            "audio_interrupted": lambda _: self._tell("audio_interrupted"),
+            "audio_transcript_delta": lambda delta: self._words(delta, spoken=True),
+            "output_text_delta": lambda delta: self._words(delta, spoken=False),
+            "item_update": self._item,
+            "item_deleted": self._deleted,
+            "turn_started": self._turn_started,
+            "usage_update": self._used,
+            "turn_done": self._turn_done,
+            "mcp_tools_listed": self._listed,
+            "mcp_approval_request": self._asked,
+            "mcp_tool_call_completed": self._mcp_called,
+            "reconnecting": lambda _: self._approvals.void(hosted=True),
+            "disconnected": self._approvals.void,
+            # Where the server plays, no audio comes as an event.
+            "output_audio_buffer.started": lambda event: self._begin_audio(
+                event.get("response_id")
+            ),
+        }
 
     def _tell(self, name: str, *what: Any) -> None:
         self._emit(name, self.context, self.agent, *what)

@@ -201,7 +201,7 @@ class RealtimeSession:
                 agent and configuration ask for does not fit together.
             UpstreamError: The server cannot be reached, or refuses.
         """
-        if self._open and self._transport.status == "disconnected":
+        if self._run and self._run.opened and self._transport.status == "disconnected":
             await self.close()  # what a lost connection has left
         if self._open or self._transport.status != "disconnected":
             raise InvalidRequest(
@@ -228,9 +228,7 @@ class RealtimeSession:
         approval are void.
         """
         run = self._run
-        if run:
-            await run.close()
-        await self._transport.close()
+        await (run or self._transport).close()
         if self._run is run:
             self._open = False
         await self._emitter.aclose()
@@ -245,7 +243,8 @@ class RealtimeSession:
             await self._run.update_agent(agent)
         else:
             self._first = agent
-            self._run = None
+            if self._run:
+                self._run.agent = agent
 
     def update_history(self, history: Sequence[Item] | Change) -> None:
         """Change the conversation; `history` follows when the server has done it.

@@ -103,9 +103,12 @@ class ToolCalls(RealtimeModel):
         await self._model.send_event(event)
 
     async def close(self) -> None:
-        """Hang up, once; the tools are ended by who owns the tasks."""
-        if self._closed:
-            return
+        """Hang up, if it has not been done."""
+        if not self._closed:
+            await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """Close the model; the tools are ended by who owns the tasks."""
         self._closed = True
         for name, handler in self._handlers.items():
             self._transport.off(name, handler)

@@ -115,6 +115,7 @@ class Client:
         Raises:
             InvalidRequest: `audio` or a part of it is not an object.
         """
+        self.history.replace()
         events, warnings = self._session.open(config, model, joined=joined)
         self._transmit(*events)
         return warnings
