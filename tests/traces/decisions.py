@@ -99,6 +99,11 @@ DECISIONS: dict[str, Decision] = {
         lost=(r"\* thrown",),
         won=(_STATE, r"\* connection_change .*", r"\* disconnected"),
     ),
+    "not_let_in": Decision(
+        "Emits `error` and `disconnected`, too, if it cannot connect.",
+        "Raises in `connect`, with the reason; there was no connection to lose.",
+        lost=(r"\* error", r"\* disconnected"),
+    ),
     "lost": Decision(
         "Ends alike, however a connection ends.",
         "Emits `error` if it broke, with the reason.",

@@ -102,6 +102,9 @@ async def test_a_script_has_the_same_trace(
     by = {line: [key for key in decisions if patterns(key, line)] for line in found}
     assert [line for line, keys in by.items() if not keys] == []
     assert {key for keys in by.values() for key in keys} == {*decisions}
+    # A decision is no leave to do a thing twice.
+    added = [line for line in found if line[0] == "+"]
+    assert len(added) == len({*added})
 
 
 async def test_every_decision_is_needed(theirs: Traces, ours: Traces) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tests.traces.script import CREATE, Script, adding, answered
-from tests.traces.stage import called, message, spoken
+from tests.traces.stage import called, message, refuse, spoken
 
 if TYPE_CHECKING:
     from tests.traces.stage import Event, Stage
@@ -25,6 +25,9 @@ async def connecting(stage: Stage) -> None:
 async def left_by_the_server(stage: Stage) -> None:
     await stage.open()
     await stage.leave()
+
+
+TRANSPORT_SCRIPTS["not_let_in"] = Script(refuse, ("not_let_in",))
 
 
 @script("lost")
