@@ -188,7 +188,7 @@ DECISIONS: dict[str, Decision] = {
     ),
     "feedback": Decision(
         "Has words of its own for a model whose answer was blocked.",
-        "Has others.",
+        "Has other words, which ask for the same.",
         lost=(r"> conversation.item.create .*blocked.*",),
         won=(r"> conversation.item.create .*withheld.*",),
     ),
