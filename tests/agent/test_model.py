@@ -18,8 +18,8 @@ from agents.realtime.model_inputs import (
 from offhook.agent import TransportModel
 from offhook.errors import InvalidRequest, MissingExtra, UpstreamError
 from offhook.protocol import transport_events as told
-from offhook.transports.emitter import Emitter
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from tests.agent.custom import Fake
 from tests.clients.conversations import Conversations, running
 from tests.clients.records import said
 
@@ -87,27 +87,6 @@ async def test_what_cannot_be_connected_can_be_tried_again(
         await model.connect(options)
     async with running((model, {})):
         pass
-
-
-class Fake(Emitter):
-    """A transport that only notes what it is to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status = "disconnected"
-        self.calls: list[tuple[Any, ...]] = []
-
-    async def connect(self, **_: Any) -> None:
-        self.status = "connected"
-
-    async def drain(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        self.status = "disconnected"
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **named: self.calls.append((name, *args, *named.values()))
 
 
 class Listening(RealtimeModelListener):

@@ -9,8 +9,10 @@ import pytest
 
 from offhook import RealtimeAgent, RealtimeSession
 from offhook.errors import InvalidRequest, UpstreamError
+from offhook.protocol import transport_events
 from offhook.protocol.client_config import defaults
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from tests.agent.custom import Fake
 from tests.agent.scripted import Told, get_weather, scene
 from tests.clients.records import LONG, SILENCE, plain
 
@@ -360,3 +362,34 @@ def test_the_transport_may_be_named() -> None:
     )
     assert isinstance(session.transport, OpenAIRealtimeWebSocket)
     assert session.transport.on("*", print) is session.transport
+
+
+async def test_a_transport_of_ones_own() -> None:
+    transport: Any = Fake()
+    async with RealtimeSession(
+        greeter(tools=[get_weather]), transport=transport
+    ) as session:
+        told = Told(session)
+        await session.connect()
+        # It tells no events of the Realtime API: the typed ones are enough.
+        transport.emit("turn_started", transport_events.TurnStarted("r1", {}))
+        item = {"item_id": "i1", "type": "message", "role": "user", "content": []}
+        transport.emit("item_update", transport_events.ItemUpdate(item))
+        arguments = '{"city": "Paris"}'
+        call = transport_events.FunctionCall("i2", "c1", "get_weather", arguments, "r1")
+        transport.emit("function_call", call)
+        usage = transport_events.Usage(1, 1)
+        done = transport_events.TurnDone("r1", "completed", (), usage)
+        transport.emit("turn_done", done)
+        *_, output, ended = await told.next("agent_tool_end")
+        assert (output, ended) == ("It is sunny in Paris.", call)
+        assert session.history == [item]
+        session.send_message("Hello.")
+        session.mute(True)
+    names = [name for name, *_ in transport.calls]
+    assert names == [
+        "send_function_call_output",
+        "request_response",
+        "send_message",
+        "mute",
+    ]

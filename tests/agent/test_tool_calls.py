@@ -212,6 +212,66 @@ async def test_what_comes_after_a_handoff_in_a_response_is_the_old_agents() -> N
         assert it.told.all("error") == []
 
 
+async def test_what_tools_gave_before_a_handoff_is_for_the_next_agent() -> None:
+    bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee", instructions="Hum.")
+    async with scene(agent_with(get_weather, handoffs=[bee])) as it:
+        server = await it.connect()
+        await server.begin("r1")
+        first = await server.call(*PARIS[:2], call_id="c1")
+        await it.told.next("agent_tool_end")
+        second = await server.call("transfer_to_bee", call_id="c2")
+        await it.settled(server)
+        since = len(server.heard)
+        await server.end("r1", first, second)
+        await server.next("response.create")
+        await it.settled(server)
+        assert server.kinds(since=since) == [
+            "session.update",
+            "conversation.item.create",
+            "response.create",
+        ]
+
+
+async def test_a_handoff_that_is_off_by_then_leaves_no_silence() -> None:
+    enabled = [True]
+    bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee")
+    handoff = realtime_handoff(bee, is_enabled=lambda *_: enabled[0])
+    async with scene(agent_with(get_weather, handoffs=[handoff])) as it:
+        server = await it.connect()
+        enabled[0] = False
+        await server.turn(PARIS, ("transfer_to_bee", "{}", "c2"), response_id="r1")
+        await server.next("response.create")
+        [error] = await it.told.first("error")
+        assert "not found" in error.error["message"]
+        await it.settled(server)
+        assert server.kinds().count("response.create") == 1
+
+
+async def test_a_tool_that_ends_after_its_connection_is_no_error() -> None:
+    begun, go, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Any, __: str) -> str:
+        begun.set()
+        await go.wait()
+        ended.set()
+        return "too late"
+
+    async with scene(agent_with(raw(slow))) as it:
+        server = await it.connect()
+        await server.turn(PARIS, response_id="r1")
+        lost = asyncio.Event()
+        it.session.transport.on("disconnected", lost.set)
+        async with asyncio.timeout(5):
+            await begun.wait()
+            await server.hang_up(1000)
+            await lost.wait()
+            go.set()
+            await ended.wait()
+        server = await it.connect()
+        await it.settled(server)
+        assert it.told.all("error") == []
+
+
 async def test_a_handoff_that_fails_is_answered() -> None:
     def refuse(_: Any) -> None:
         raise ValueError("nobody is there")

@@ -237,7 +237,7 @@ def test_a_new_session_has_no_history_and_one_that_comes_back_has() -> None:
     line.client.resume()
     assert len(line.client.history.items) == 1
     line.client.open({})
-    assert list(line.client.history.items) == []
+    assert not line.client.history.items
 
 
 def test_a_history_is_replaced() -> None:

@@ -123,8 +123,6 @@ class TransportModel(RealtimeModel):
             session = first_config(settings, beside_call=call_id is not None)
         else:
             session = config_over(settings, self._config)
-        if "tracing" in settings:
-            session["tracing"] = settings["tracing"]
         self._prompted = "prompt" in session
         self._begin()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 from dataclasses import dataclass
 from importlib import import_module
@@ -73,6 +74,20 @@ def config_of(config: Mapping[str, Any], agent: RealtimeAgent[Any]) -> dict[str,
                 param="config.tools",
             )
     return given
+
+
+def voice_of(config: Mapping[str, Any]) -> Any:
+    """Return the voice that a configuration asks for, if it does."""
+    return ((config.get("audio") or {}).get("output") or {}).get("voice")
+
+
+def voiced(config: Mapping[str, Any], agent: RealtimeAgent[Any]) -> dict[str, Any]:
+    """Give a configuration the voice of an agent, if it has none of its own."""
+    asked: dict[str, Any] = copy.deepcopy({**config})
+    voice = getattr(agent, "voice", None)
+    if voice and not voice_of(config):
+        asked.setdefault("audio", {}).setdefault("output", {})["voice"] = voice
+    return asked
 
 
 def settings_of(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from agents import RunContextWrapper
@@ -23,6 +24,7 @@ from offhook.agent.events import usage_of
 from offhook.agent.guardrails import Blocked, Guardrails, words_of
 from offhook.agent.mcp import McpTools, decider, question
 from offhook.agent.model import TransportModel
+from offhook.agent.options import voice_of, voiced
 from offhook.agent.tasks import Tasks
 from offhook.agent.tool_calls import ToolCalls
 from offhook.errors import InvalidRequest
@@ -89,7 +91,7 @@ class Run:
             tripped=self._tripped,
             failed=self._fail,
         )
-        model = TransportModel(transport, config=_voiced(options.config, agent))
+        model = TransportModel(transport, config=voiced(options.config, agent))
         self._tools = ToolCalls(model, transport, self._tasks, self._fail)
         self._sdk: SdkSession | None = None
         # Whose response it is; and which one was heard last.
@@ -200,10 +202,13 @@ class Run:
         elif self._sdk:
             self._approvals.settle(request)
             decision = (
-                self._sdk.approve_tool_call(request.id, always=always)
+                partial(self._sdk.approve_tool_call, request.id, always=always)
                 if approve
-                else self._sdk.reject_tool_call(
-                    request.id, always=always, rejection_message=message
+                else partial(
+                    self._sdk.reject_tool_call,
+                    request.id,
+                    always=always,
+                    rejection_message=message,
                 )
             )
             await self._tools.settle(request.id, decision)
@@ -271,10 +276,10 @@ class Run:
     def _switch(self, previous: RealtimeAgent[Any], agent: RealtimeAgent[Any]) -> None:
         before = self.mcp_tools
         self.agent = agent
-        voiced = _voiced({}, agent)
+        asked = voiced({}, agent)
         # The server refuses another voice once it has spoken.
-        if voiced and self._heard is None and not _voice(self._options.config):
-            self._transport.update_session_config(voiced)
+        if asked and self._heard is None and not voice_of(self._options.config):
+            self._transport.update_session_config(asked)
         self._emit("agent_handoff", self.context, previous, agent)
         if self.mcp_tools != before:
             self._emit("mcp_tools_changed", self.mcp_tools)
@@ -354,16 +359,3 @@ class Run:
             result = await result
         approve, reason = bool(result["approve"]), result.get("reason")
         await self.decide(request, approve, always=False, message=reason)
-
-
-def _voice(config: Mapping[str, Any]) -> Any:
-    return ((config.get("audio") or {}).get("output") or {}).get("voice")
-
-
-def _voiced(config: Mapping[str, Any], agent: RealtimeAgent[Any]) -> dict[str, Any]:
-    """Give a configuration the voice of an agent, if it has none of its own."""
-    voiced: dict[str, Any] = copy.deepcopy({**config})
-    voice = getattr(agent, "voice", None)
-    if voice and not _voice(config):
-        voiced.setdefault("audio", {}).setdefault("output", {})["voice"] = voice
-    return voiced

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from agents import RunContextWrapper
 from agents.usage import Usage
 
+from offhook.agent.initial import initial_config
 from offhook.agent.options import (
     Options,
     config_of,
@@ -18,6 +19,7 @@ from offhook.agent.options import (
 )
 from offhook.agent.run import Run
 from offhook.errors import InvalidRequest
+from offhook.protocol.client_config import session_update
 from offhook.transports.emitter import Emitter
 
 if TYPE_CHECKING:
@@ -197,9 +199,10 @@ class RealtimeSession:
             call_id: A call to join, whose audio goes another way.
 
         Raises:
-            InvalidRequest: It is connected already, it was closed meanwhile, or what
-                agent and configuration ask for does not fit together.
+            InvalidRequest: It is connected already, it was closed meanwhile, or it is
+                asked for what a Realtime session cannot have.
             UpstreamError: The server cannot be reached, or refuses.
+            agents.UserError: Two tools of the agent have one name.
         """
         if self._run and self._run.opened and self._transport.status == "disconnected":
             await self.close()  # what a lost connection has left
@@ -232,6 +235,20 @@ class RealtimeSession:
         if self._run is run:
             self._open = False
         await self._emitter.aclose()
+
+    async def get_initial_session_config(
+        self, overrides: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return what `connect` asks for, as for a client secret or to accept a call.
+
+        Args:
+            overrides: Go over it; a configuration in any of the vocabularies.
+
+        Raises:
+            InvalidRequest: A tool is none that a Realtime session can have.
+        """
+        session = await initial_config(self._first, self._options)
+        return session_update(overrides or {}, base=session)[0]
 
     async def update_agent(self, agent: RealtimeAgent[Any]) -> None:
         """Let another agent go on; without a connection, let it begin the next one.

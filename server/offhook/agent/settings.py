@@ -60,7 +60,7 @@ def first_config(settings: Mapping[str, Any], *, beside_call: bool) -> dict[str,
     if beside_call:
         for name in _FORMATS:
             defaults.pop(name, None)
-    return config({**defaults, **settings})
+    return {**config({**defaults, **settings}), **_traced(settings)}
 
 
 def config_over(
@@ -75,7 +75,7 @@ def config_over(
     Raises:
         InvalidRequest: A tool is none that a Realtime session can have.
     """
-    asked = config(settings, beside=given)
+    asked = {**config(settings, beside=given), **_traced(settings)}
     session, _ = session_update(asked, base=given)
     return session
 
@@ -117,6 +117,11 @@ def config(
         # Nothing is no wish here: a stored prompt has its own.
         session = {k: v for k, v in session.items() if v not in ("", [])}
     return session
+
+
+def _traced(settings: Mapping[str, Any]) -> dict[str, Any]:
+    # As a session begins; afterwards it cannot be changed.
+    return {"tracing": settings["tracing"]} if "tracing" in settings else {}
 
 
 def _audio(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agents.realtime.model import RealtimeModel
@@ -15,16 +17,24 @@ from agents.realtime.model_inputs import (
 from offhook.errors import InvalidRequest, OffhookError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
 
     from agents.realtime.model import RealtimeModelConfig, RealtimeModelListener
     from agents.realtime.model_inputs import RealtimeModelSendEvent
 
     from offhook.agent.model import TransportModel
     from offhook.agent.tasks import Tasks
-    from offhook.protocol.transport_events import FunctionCall, TurnDone, TurnStarted
+    from offhook.protocol.transport_events import (
+        FunctionCall,
+        Reconnecting,
+        TurnDone,
+        TurnStarted,
+    )
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.emitter import Listener
+
+    # Begun only where it can be awaited.
+    Work = Callable[[], Coroutine[Any, Any, None]]
 
 _FAILED = "An error occurred while running the tool. Please try again."
 
@@ -57,8 +67,10 @@ class ToolCalls(RealtimeModel):
         self._closed = False
         self._handoffs: frozenset[str] = frozenset()
         self._ongoing: set[str] = set()
-        # Handoffs that wait for the end of their response.
+        # Handoffs that wait for the end of their response; and whether an answer to
+        # what tools gave meanwhile does, which may be the next agent's.
         self._held: list[FunctionCall] = []
+        self._owed = False
         # All calls of the connection, by their ids: some hundred at most.
         self._calls: dict[str, FunctionCall] = {}
         self._begun: dict[str, bool] = {}
@@ -66,6 +78,7 @@ class ToolCalls(RealtimeModel):
             "function_call": self._call,
             "turn_started": self._turn_started,
             "turn_done": self._turn_done,
+            "reconnecting": self._turns_lost,
         }
 
     def add_listener(self, listener: RealtimeModelListener) -> None:
@@ -94,12 +107,13 @@ class ToolCalls(RealtimeModel):
 
     async def send_event(self, event: RealtimeModelSendEvent) -> None:
         """See TransportModel; where the connection is coming back, it waits for it."""
-        while self._transport.status == "connecting":
-            changed = asyncio.Event()
-            self._transport.once("connection_change", lambda _, e=changed: e.set())
-            await changed.wait()
-        if isinstance(event, RealtimeModelSendSessionUpdate):
-            self._note(event.session_settings)
+        await self._connected()
+        match event:
+            case RealtimeModelSendSessionUpdate(settings):
+                self._note(settings)
+            case RealtimeModelSendToolOutput(start_response=True):
+                self._owed = bool(self._ongoing)
+                event = replace(event, start_response=not self._owed)
         await self._model.send_event(event)
 
     async def close(self) -> None:
@@ -114,7 +128,7 @@ class ToolCalls(RealtimeModel):
             self._transport.off(name, handler)
         await self._model.close()
 
-    async def settle(self, call_id: str, decision: Coroutine[Any, Any, None]) -> None:
+    async def settle(self, call_id: str, decision: Work) -> None:
         """Let the session act on an approval or a refusal, and wait for the tool.
 
         Who waits may be cancelled; the tool goes on.
@@ -155,34 +169,51 @@ class ToolCalls(RealtimeModel):
     def _turn_done(self, turn: TurnDone) -> None:
         self._ongoing.discard(turn.response_id)
         if not self._ongoing:
-            held, self._held = self._held, []
-            for call in held:
-                self._run(call)
+            self._release()
+
+    def _turns_lost(self, _: Reconnecting) -> None:
+        self._ongoing.clear()
+        self._release()
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        if held or self._owed:
+            self._tasks.start(self._follow(held))
+
+    async def _follow(self, handoffs: Sequence[FunctionCall]) -> None:
+        await asyncio.gather(*filter(None, map(self._dispatch, handoffs)))
+        if self._owed:
+            self._owed = False
+            await self._connected()
+            self._transport.request_response()
+
+    async def _connected(self) -> None:
+        while self._transport.status == "connecting":
+            changed = asyncio.Event()
+            self._transport.once("connection_change", lambda _, e=changed: e.set())
+            await changed.wait()
 
     def _call(self, call: FunctionCall) -> None:
         # What else the response calls is still the old agent's.
         if self._ongoing and call.name in self._handoffs:
             self._held.append(call)
-        else:
-            self._run(call)
+        elif work := self._dispatch(call):
+            self._tasks.start(work)
 
-    def _run(self, call: FunctionCall) -> None:
+    def _dispatch(self, call: FunctionCall) -> Coroutine[Any, Any, None] | None:
         if self._session is None:
-            return
+            return None
         fields = (call.name, call.call_id, call.arguments, call.id)
-        dispatch = self._session.on_event(RealtimeModelToolCallEvent(*fields))
+        called = RealtimeModelToolCallEvent(*fields)
+        work = partial(self._session.on_event, called)
         if call.call_id in self._calls:
-            # The session knows it, and answers at most once.
-            self._tasks.start(dispatch)
-        else:
-            self._calls[call.call_id] = call
-            self._tasks.start(self._answered(call, dispatch))
+            return work()  # the session knows it, and answers at most once
+        self._calls[call.call_id] = call
+        return self._answered(call, work)
 
-    async def _answered(
-        self, call: FunctionCall, work: Coroutine[Any, Any, None]
-    ) -> None:
+    async def _answered(self, call: FunctionCall, work: Work) -> None:
         try:
-            await work
+            await work()
             return
         except asyncio.CancelledError as cancelled:
             task = asyncio.current_task()
