@@ -99,6 +99,11 @@ DECISIONS: dict[str, Decision] = {
         lost=(r"\* thrown",),
         won=(_STATE, r"\* connection_change .*", r"\* disconnected"),
     ),
+    "not_let_in": Decision(
+        "Emits `error` and `disconnected`, too, if it cannot connect.",
+        "Raises in `connect`, with the reason; there was no connection to lose.",
+        lost=(r"\* error", r"\* disconnected"),
+    ),
     "lost": Decision(
         "Ends alike, however a connection ends.",
         "Emits `error` if it broke, with the reason.",
@@ -172,7 +177,6 @@ DECISIONS: dict[str, Decision] = {
         lost=(r"\* error \"Unexpected end of JSON input\"",),
         won=(
             r"> conversation.item.create .*An error occurred.*",
-            r"> response.create .*",
             r"\* agent_tool_(start|end) .*",
         ),
     ),
@@ -184,7 +188,7 @@ DECISIONS: dict[str, Decision] = {
     ),
     "feedback": Decision(
         "Has words of its own for a model whose answer was blocked.",
-        "Has others.",
+        "Has other words, which ask for the same.",
         lost=(r"> conversation.item.create .*blocked.*",),
         won=(r"> conversation.item.create .*withheld.*",),
     ),

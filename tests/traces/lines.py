@@ -113,7 +113,8 @@ def sent(events: list[Event]) -> Iterator[str]:
         fields = {name: event[name] for name in sorted(event) if name != "type"}
         session = fields.pop("session", None)
         if "output" in fields.get("item", {}):
-            fields["item"] = _item(fields["item"])
+            said = _read(fields["item"]["output"])
+            fields["item"] = {**fields["item"], "output": said}
         if "event_id" in fields:
             # Each names itself in the ids that it makes.
             own = re.sub(r"^(agents_js|agents|offhook)_", "", fields["event_id"])

@@ -13,6 +13,7 @@ from agents import FunctionTool, RunContextWrapper
 from agents.realtime import RealtimeAgent as SdkAgent
 
 from offhook.agent import RealtimeSession, ToolApprovalRequest
+from offhook.errors import UpstreamError
 from offhook.protocol import transport_events as told
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.traces.agents import agent, options
@@ -63,7 +64,10 @@ async def play(url: str, how: Event, names: Iterable[str]) -> list[Told]:
         client.on(name, listen(name))
     client.on("*", cue).on("disconnected", gone.set)
     given = {OPTIONS[name]: value for name, value in how.items()}
-    await client.connect(url=url, **given)
+    try:
+        await client.connect(url=url, **given)
+    except UpstreamError:
+        return [*heard, ["raised", "connect"]]
     async with asyncio.timeout(3 * PATIENCE):
         await gone.wait()
         await asyncio.gather(*leaving)
