@@ -183,8 +183,13 @@ DECISIONS: dict[str, Decision] = {
     "handoff": Decision(
         "Hands over while the response that asks for it is being made.",
         "Waits for its end: what else it calls is still the old agent's.",
-        lost=(r"\* agent_end \[\"Greeter\".*",),
-        won=(r"\* agent_end \[\"Greeter\".*",),
+        lost=(r"\* agent_(end|handoff) .*", r"> conversation.item.create .*A cat.*"),
+        won=(r"\* agent_(end|handoff) .*", r"> conversation.item.create .*A cat.*"),
+    ),
+    "replayed": Decision(
+        "Sends the output of a call that comes a second time a second time.",
+        "Sends it once: the conversation has it.",
+        lost=(r"> conversation.item.create .*A cat.*",),
     ),
     "feedback": Decision(
         "Has words of its own for a model whose answer was blocked.",
