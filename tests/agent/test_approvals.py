@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from agents import function_tool
 
 from offhook.agent import RealtimeAgent, ToolApprovalRequest
+from offhook.agent.approvals import Approvals
 from offhook.errors import InvalidRequest
+from offhook.protocol.transport_events import McpApprovalRequest
 from tests.agent.scripted import PARIS, scene
 
 if TYPE_CHECKING:
@@ -154,6 +157,22 @@ async def test_a_request_ends_where_the_connection_is_lost() -> None:
             await lost.wait()
         with pytest.raises(InvalidRequest, match="connection has ended"):
             await it.session.approve(request)
+
+
+def test_a_session_that_comes_back_has_the_calls_but_no_requests_of_servers() -> None:
+    approvals = Approvals()
+    asked: Any = SimpleNamespace(call_id="c1", tool=get_weather, arguments="{}")
+    call = approvals.tool(asked)
+    hosted = approvals.mcp(McpApprovalRequest("mcpr_1", "dice", "roll", {"sides": 6}))
+    assert hosted.arguments == '{"sides": 6}'
+    approvals.check(hosted)
+    approvals.void(hosted=True)
+    approvals.check(call)
+    with pytest.raises(InvalidRequest, match="not open"):
+        approvals.check(hosted)
+    approvals.void()
+    with pytest.raises(InvalidRequest, match="not open"):
+        approvals.check(call)
 
 
 async def test_an_approved_call_is_still_that_of_the_agent_who_made_it() -> None:

@@ -55,14 +55,23 @@ async def test_the_caller_speaks_over_an_answer() -> None:
         assert (context, agent.name) == (it.session.context, "Greeter")
 
 
-async def test_audio_that_the_server_plays_begins_once_too() -> None:
+async def test_audio_that_the_server_plays_is_told_as_it_is_played() -> None:
     async with scene() as it:
         server = await it.connect()
-        for response_id in ("r1", "r1", "r2"):
-            await server.say("output_audio_buffer.started", response_id=response_id)
-        await server.turn(response_id="r3")
-        await it.told.next("agent_end")
-        assert len(it.told.all("audio_start")) == 2
+        for response_id, end in (("r1", "stopped"), ("r2", "cleared")):
+            await server.begin(response_id)
+            where = {"response_id": response_id, "item_id": "m", "content_index": 0}
+            if response_id == "r1":  # it is made before it is heard
+                await server.say("response.output_audio.done", **where)
+            for _ in range(2):
+                await server.say("output_audio_buffer.started", response_id=response_id)
+            if response_id == "r2":
+                await server.say("response.output_audio.done", **where)
+            await server.end(response_id)
+            await server.say(f"output_audio_buffer.{end}", response_id=response_id)
+            await it.told.next("audio_stopped")
+        names = [name for name in it.told.names if name.startswith("audio")]
+        assert names == ["audio_start", "audio_stopped"] * 2
 
 
 async def test_what_was_said_before_a_tool_is_what_the_turn_said() -> None:

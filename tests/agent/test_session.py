@@ -11,6 +11,7 @@ from offhook import RealtimeAgent, RealtimeSession
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.protocol import transport_events
 from offhook.protocol.client_config import defaults
+from offhook.testing import ScriptedRealtimeTransport
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.agent.custom import Fake
 from tests.agent.scripted import Told, get_weather, scene
@@ -393,3 +394,20 @@ async def test_a_transport_of_ones_own() -> None:
         "send_message",
         "mute",
     ]
+
+
+async def test_a_users_test_of_an_agent() -> None:
+    transport = ScriptedRealtimeTransport()
+    agent = greeter(tools=[get_weather])
+    async with RealtimeSession(agent, transport=transport) as session:
+        texts: list[str] = []
+        session.on("agent_end", lambda _, __, text: texts.append(text))
+        await session.connect()
+        session.send_message("What's the weather in Paris?")
+        await transport.expect("response.create")
+        await transport.call_function("get_weather", {"city": "Paris"})
+        output = {"output": "It is sunny in Paris."}
+        await transport.expect("conversation.item.create", item=output)
+        await transport.expect("response.create")
+        await transport.respond("It is sunny.")
+        assert texts == ["", "It is sunny."]

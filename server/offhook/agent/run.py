@@ -22,6 +22,7 @@ from offhook.agent.approvals import Approvals, ToolApprovalRequest
 from offhook.agent.conversation import Conversation
 from offhook.agent.events import usage_of
 from offhook.agent.guardrails import Blocked, Guardrails, words_of
+from offhook.agent.hooks import hook_of
 from offhook.agent.mcp import McpTools, decider, question
 from offhook.agent.model import TransportModel
 from offhook.agent.options import voice_of, voiced
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.transports.base import ApiKey, RealtimeTransportLayer
     from offhook.transports.emitter import Listener
+
+
+# Of how many responses it is known whose they are: the last may still be playing.
+_SPEAKERS = 16
 
 
 class Run:
@@ -75,13 +80,13 @@ class Run:
         self.opened = False
         self.context: RunContextWrapper[Any] = RunContextWrapper(options.context)
         self._transport = transport
-        self._emit = emit
+        self._told = emit
         self._usage = usage
         self._options = options
         self._conversation = Conversation()
         self._approvals = Approvals()
         self._tasks = Tasks(self._fail)
-        self._mcp = McpTools(options.config.get("tools", ()))
+        self._mcp = McpTools(options.config.get("tools") or ())
         self._guardrails = Guardrails(
             transport,
             self._tasks,
@@ -97,6 +102,7 @@ class Run:
         # Whose response it is; and which one was heard last.
         self._speakers: dict[str, RealtimeAgent[Any]] = {}
         self._heard: str | None = None
+        self._server_plays = False
         self._handlers = self._listeners()
 
     @property
@@ -232,11 +238,15 @@ class Run:
             "mcp_tool_call_completed": self._mcp_called,
             "reconnecting": lambda _: self._approvals.void(hosted=True),
             "disconnected": self._approvals.void,
-            # Where the server plays, no audio comes as an event.
-            "output_audio_buffer.started": lambda event: self._begin_audio(
-                event.get("response_id")
-            ),
+            "output_audio_buffer.started": self._played,
+            "output_audio_buffer.stopped": self._played_out,
+            "output_audio_buffer.cleared": self._played_out,
         }
+
+    def _emit(self, name: str, *what: Any) -> None:
+        self._told(name, *what)
+        if hook := hook_of(name, what):
+            self._tasks.start(hook)
 
     def _tell(self, name: str, *what: Any) -> None:
         self._emit(name, self.context, self.agent, *what)
@@ -251,7 +261,10 @@ class Run:
 
     async def _report(self, reports: AsyncIterator[RealtimeSessionEvent]) -> None:
         async for report in reports:
-            self._take(report)
+            try:
+                self._take(report)
+            except Exception as error:
+                self._fail(error)
 
     def _take(self, report: RealtimeSessionEvent) -> None:
         self.context = report.info.context
@@ -276,9 +289,10 @@ class Run:
     def _switch(self, previous: RealtimeAgent[Any], agent: RealtimeAgent[Any]) -> None:
         before = self.mcp_tools
         self.agent = agent
-        asked = voiced({}, agent)
         # The server refuses another voice once it has spoken.
-        if asked and self._heard is None and not voice_of(self._options.config):
+        mute = self._heard is None and self._transport.status == "connected"
+        asked = voiced({}, agent)
+        if asked and mute and not voice_of(self._options.config):
             self._transport.update_session_config(asked)
         self._emit("agent_handoff", self.context, previous, agent)
         if self.mcp_tools != before:
@@ -289,12 +303,13 @@ class Run:
 
     def _turn_started(self, turn: told.TurnStarted) -> None:
         self._speakers[turn.response_id] = self.agent
+        if len(self._speakers) > _SPEAKERS:
+            del self._speakers[next(iter(self._speakers))]
         self._guardrails.started(turn.response_id, self.agent)
         self._tell("agent_start")
 
     def _turn_done(self, turn: told.TurnDone) -> None:
         agent = self._speaker(turn.response_id)
-        self._speakers.pop(turn.response_id, None)
         said = [words_of(item) for item in turn.output if item.get("type") == "message"]
         self._emit("agent_end", self.context, agent, said[-1] if said else "")
         self._guardrails.ended(turn, agent)
@@ -310,7 +325,17 @@ class Run:
         self._emit("audio", audio)
 
     def _audio_done(self, done: told.AudioDone) -> None:
-        self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+        # Where the server plays, it is made long before it was heard.
+        if self._heard == done.response_id and not self._server_plays:
+            self._emit("audio_stopped", self.context, self._speaker(done.response_id))
+
+    def _played(self, event: Event) -> None:
+        self._server_plays = True
+        self._begin_audio(event.get("response_id"))
+
+    def _played_out(self, event: Event) -> None:
+        speaker = self._speaker(event.get("response_id"))
+        self._emit("audio_stopped", self.context, speaker)
 
     def _words(self, delta: told.Delta, *, spoken: bool) -> None:
         self._guardrails.hear(delta, self.agent, spoken=spoken)
