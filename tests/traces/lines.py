@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.traces.player import Told
     from tests.traces.stage import Event
+
+    # The name of an event, and what came with it, spelled as in JavaScript.
+    Told = list[Any]
 
 # The server's events that scripts send and both SDKs tell by their own names.
 RAW = (
