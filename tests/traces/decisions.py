@@ -83,6 +83,22 @@ DECISIONS: dict[str, Decision] = {
         "Has them in the history and in the events.",
         won=(r"\* conversation.item.(added|done)", rf"{_STATE}image_url.*"),
     ),
+    "undescribed": Decision(
+        "Loses the tools of an MCP server of which one has no description.",
+        "Tells them as they are.",
+        won=(r"\* conversation.item.done", r"\* mcp_tools_listed .*"),
+    ),
+    "system": Decision(
+        "Leaves out the status of what the system says.",
+        "Has it, as of any item.",
+        lost=(rf"{_STATE}\"system\".*",),
+        won=(rf"{_STATE}\"system\".*",),
+    ),
+    "aside": Decision(
+        "Emits `item_update` for what a response beside the conversation says.",
+        "Does not: it is no part of the history.",
+        lost=(_STATE,),
+    ),
     "unknown": Decision(
         "Tells unknown events only as `*`.",
         "Tells them under their own names, too.",

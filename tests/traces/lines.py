@@ -68,7 +68,7 @@ _SHOWN: dict[str, Callable[[Any], Any]] = {
     "connection_change": str,
     "raised": str,
     "error": lambda fault: fault["error"].get("error", {}).get("message"),
-    "turn_started": lambda turn: turn["providerData"]["response"]["id"],
+    "turn_started": lambda turn: turn["providerData"]["response"].get("id", ""),
     "turn_done": _turn,
     "usage_update": _picked(
         "inputTokens",
