@@ -107,6 +107,9 @@ async def calling(stage: Stage, *names: str, arguments: str = "{}") -> None:
         await output(stage, number)
 
 
+SECOND = {"type": "function_call_output", "call_id": "call_2", "output": "A cat"}
+
+
 async def output(stage: Stage, number: int = 1, **fields: Any) -> None:
     event = await stage.expect(CREATE, **fields)
     item = {**event["item"], "id": f"o{number}", "status": "completed"}
@@ -161,8 +164,7 @@ async def arguments_that_are_no_json(stage: Stage) -> None:
     await stage.call("look", '{"x":')
     await stage.call("look", number=2)
     # Of the first, not both send an output.
-    second = {"type": "function_call_output", "call_id": "call_2", "output": "A cat"}
-    await output(stage, 2, item=second)
+    await output(stage, 2, item=SECOND)
     await finish(stage, "look", "look")
 
 
@@ -285,4 +287,41 @@ async def consent_to_a_servers_tool(stage: Stage) -> None:
 async def an_error_in_a_session(stage: Stage) -> None:
     await stage.open()
     await stage.raw({"type": "error", "error": {"message": "No."}})
+    await leave(stage)
+
+
+@script(agent="Greeter")
+async def words_and_a_call(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.words("One moment.")
+    await stage.item("done", said("One moment."), previous_item_id=None)
+    await stage.call("look")
+    await output(stage)
+    await stage.end(said("One moment."), called("look"))
+    await stage.expect("response.create")
+    await leave(stage)
+
+
+@script("replayed", agent="Greeter")
+async def a_call_that_comes_twice(stage: Stage) -> None:
+    await calling(stage, "look")
+    await stage.call("look")
+    await finish(stage, "look")
+
+
+@script("handoff", agent="Greeter")
+async def a_handoff_and_a_tool(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.call("to_billing")
+    await stage.call("look", number=2)
+    await output(stage, 2, item=SECOND)
+    await stage.end(called("to_billing"), called("look", number=2))
+    await stage.expect("response.create")
+    # Which is behind the other output.
+    handed = {"call_id": "call_1", "output": '{"assistant":"Billing"}'}
+    await stage.item("added", {**SECOND, **handed, "id": "o1"})
+    await stage.begin("r2")
+    await stage.end(response_id="r2")
     await leave(stage)

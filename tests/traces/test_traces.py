@@ -16,14 +16,15 @@ from tests.traces.agent_scripts import AGENT_SCRIPTS
 from tests.traces.audio_scripts import AUDIO_SCRIPTS
 from tests.traces.config_scripts import CONFIG_SCRIPTS
 from tests.traces.decisions import DECISIONS
-from tests.traces.player import play, play_agents
+from tests.traces.session_player import play_agents
 from tests.traces.stage import staged
+from tests.traces.transport_player import play
 from tests.traces.transport_scripts import TRANSPORT_SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.traces.player import Told
+    from tests.traces.lines import Told
     from tests.traces.stage import Stage
 
     Traces = dict[str, list[str]]

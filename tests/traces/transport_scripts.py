@@ -144,6 +144,45 @@ async def items_without_a_status(stage: Stage) -> None:
     await stage.do("close")
 
 
+@script()
+async def responses_that_say_little(stage: Stage) -> None:
+    await stage.open()
+    await stage.send("response.created", response={"id": "r1"})
+    await stage.send("response.done", response={"id": "r1"})
+    await stage.send("response.created", response={})
+    await stage.send("response.done", response={"output": None, "usage": None})
+    await stage.do("close")
+
+
+@script("aside")
+async def a_response_beside_the_conversation(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin(conversation_id=None)
+    await stage.output("done", message("i1", "assistant", TEXT))
+    await stage.end(message("i1", "assistant", TEXT))
+    await stage.do("close")
+
+
+TEXT = {"type": "output_text", "text": "Good day."}
+
+
+@script("system")
+async def a_message_of_the_system(stage: Stage) -> None:
+    await stage.open()
+    text = {"type": "input_text", "text": "Be brief."}
+    await stage.item("done", message("s1", "system", text))
+    await stage.do("close")
+
+
+@script("undescribed")
+async def tools_without_a_description(stage: Stage) -> None:
+    await stage.open()
+    tool = {"name": "roll", "description": None, "input_schema": {"type": "object"}}
+    listed = {"id": "l1", "type": "mcp_list_tools", "server_label": "dice"}
+    await stage.item("done", {**listed, "tools": [tool]})
+    await stage.do("close")
+
+
 FUNCTION = {"id": "f1", "callId": "call_1", "name": "look", "arguments": "{}"}
 
 

@@ -67,9 +67,11 @@ class ToolCalls(RealtimeModel):
         self._closed = False
         self._handoffs: frozenset[str] = frozenset()
         self._ongoing: set[str] = set()
-        # Handoffs that wait for the end of their response; and whether an answer to
-        # what tools gave meanwhile does, which may be the next agent's.
+        # Handoffs that wait for the end of their response, and how many have begun; and
+        # whether an answer to what tools gave meanwhile waits, which may be the next
+        # agent's.
         self._held: list[FunctionCall] = []
+        self._handing_over = 0
         self._owed = False
         # All calls of the connection, by their ids: some hundred at most.
         self._calls: dict[str, FunctionCall] = {}
@@ -111,7 +113,7 @@ class ToolCalls(RealtimeModel):
             case RealtimeModelSendSessionUpdate(settings):
                 self._note(settings)
             case RealtimeModelSendToolOutput(start_response=True):
-                self._owed = bool(self._ongoing)
+                self._owed = bool(self._ongoing) or self._handing_over > 0
                 event = replace(event, start_response=not self._owed)
         await self._model.send_event(event)
 
@@ -175,11 +177,15 @@ class ToolCalls(RealtimeModel):
     def _release(self) -> None:
         held, self._held = self._held, []
         if held or self._owed:
+            self._handing_over += len(held)
             self._tasks.start(self._follow(held))
 
     async def _follow(self, handoffs: Sequence[FunctionCall]) -> None:
-        await asyncio.gather(*map(self._dispatch, handoffs))
-        if self._owed:
+        try:
+            await asyncio.gather(*map(self._dispatch, handoffs))
+        finally:
+            self._handing_over -= len(handoffs)
+        if self._owed and not self._handing_over:
             self._owed = False
             await self._connected()
             self._transport.request_response()
