@@ -216,6 +216,28 @@ async def test_a_session_can_be_connected_again() -> None:
         assert it.session.current_agent is second
 
 
+async def test_an_old_history_can_be_brought_back(local_url: str) -> None:
+    async with RealtimeSession(greeter(), transport=over(local_url)) as session:
+        told = Told(session)
+        await session.connect()
+        session.send_message("What is 6 times 7?")
+        await told.next("agent_end")
+        await session.close()
+        old = session.history
+        await session.connect()
+        assert session.history == []
+        session.update_history(old)
+        for _ in old:
+            await told.next("history_added")
+        question, answer = session.history
+        assert question["item_id"] == old[0]["item_id"]
+        assert question["content"] == old[0]["content"]
+        # No client can create an assistant's speech: it is its transcript.
+        words = old[1]["content"][0]["transcript"]
+        assert answer["content"] == [{"type": "output_text", "text": words}]
+        assert told.all("error") == []
+
+
 async def test_a_lost_connection_can_be_made_again() -> None:
     async with scene() as it:
         server = await it.connect()
