@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agents import function_tool
+from agents import ToolGuardrailFunctionOutput, function_tool, tool_input_guardrail
 
 from offhook.agent import RealtimeAgent, ToolApprovalRequest
+from offhook.agent.approvals import Approvals
 from offhook.errors import InvalidRequest
+from offhook.protocol.transport_events import McpApprovalRequest
 from tests.agent.scripted import PARIS, scene
 
 if TYPE_CHECKING:
@@ -156,6 +159,22 @@ async def test_a_request_ends_where_the_connection_is_lost() -> None:
             await it.session.approve(request)
 
 
+def test_a_session_that_comes_back_has_the_calls_but_no_requests_of_servers() -> None:
+    approvals = Approvals()
+    asked: Any = SimpleNamespace(call_id="c1", tool=get_weather, arguments="{}")
+    call = approvals.tool(asked)
+    hosted = approvals.mcp(McpApprovalRequest("mcpr_1", "dice", "roll", {"sides": 6}))
+    assert hosted.arguments == '{"sides": 6}'
+    approvals.check(hosted)
+    approvals.void(hosted=True)
+    approvals.check(call)
+    with pytest.raises(InvalidRequest, match="not open"):
+        approvals.check(hosted)
+    approvals.void()
+    with pytest.raises(InvalidRequest, match="not open"):
+        approvals.check(call)
+
+
 async def test_an_approved_call_is_still_that_of_the_agent_who_made_it() -> None:
     bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee")
     async with scene(careful(handoffs=[bee])) as it:
@@ -167,6 +186,29 @@ async def test_an_approved_call_is_still_that_of_the_agent_who_made_it() -> None
         await it.session.approve(request)
         assert await output(server) == "It is sunny in Paris."
         assert it.told.all("agent_tool_end")[0][1].name == "Careful"
+
+
+@tool_input_guardrail
+def no_rome(data: Any) -> ToolGuardrailFunctionOutput:
+    """Refuse Rome."""
+    if "Rome" in data.context.tool_arguments:
+        return ToolGuardrailFunctionOutput.reject_content("Not Rome.")
+    return ToolGuardrailFunctionOutput.allow()
+
+
+async def test_guardrails_may_come_before_the_request() -> None:
+    @function_tool(needs_approval=True, tool_input_guardrails=[no_rome])
+    def go_to(city: str) -> str:
+        """Go to a city."""
+        return f"Off to {city}."
+
+    agent: RealtimeAgent[Any] = RealtimeAgent(name="Guide", tools=[go_to])
+    execution = {"pre_approval_tool_input_guardrails": True}
+    async with scene(agent, tool_execution=execution) as it:
+        server = await it.connect()
+        await server.turn(("go_to", '{"city": "Rome"}', "c1"), response_id="r1")
+        assert await output(server) == "Not Rome."
+        assert it.told.all("tool_approval_requested") == []
 
 
 async def test_a_policy_asks_where_it_cannot_judge() -> None:

@@ -130,14 +130,16 @@ async def test_what_an_agent_may_use_changes_with_the_agent() -> None:
         name="Dealer", tools=[hosted("cards", allowed_tools=some)]
     )
     agent = using(hosted(), handoffs=[other])
-    config = {"tools": [{"type": "mcp", "server_label": "all", "server_url": NOWHERE}]}
+    other_kind = {"type": "of another kind"}
+    shared = {"type": "mcp", "server_label": "all", "server_url": NOWHERE}
+    config = {"tools": [other_kind, shared]}
     async with scene(agent, config=config) as it:
         server = await it.connect()
         update = await server.next("session.update")
         names = [
             t.get("server_label", t.get("name")) for t in update["session"]["tools"]
         ]
-        assert names == ["all", "dice", "transfer_to_dealer"]
+        assert names == [None, "all", "dice", "transfer_to_dealer"]
         for label in ("dice", "cards", "all"):
             await listed(server, label, "roll", "draw")
             if label != "cards":  # which are the other's
@@ -150,10 +152,10 @@ async def test_what_an_agent_may_use_changes_with_the_agent() -> None:
         pairs = [(t["server_label"], t["name"]) for t in tools_now]
         assert pairs == [*everywhere, ("cards", "draw")]
         tools_sent: list[Any] = []
-        while len(tools_sent) != 2:
+        while len(tools_sent) != 3:
             session = (await server.next("session.update"))["session"]
             tools_sent = session.get("tools", [])
-        assert [t["server_label"] for t in tools_sent] == ["all", "cards"]
+        assert [t["server_label"] for t in tools_sent[1:]] == ["all", "cards"]
 
 
 @pytest.mark.parametrize("asks", [True, False])

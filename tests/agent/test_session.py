@@ -11,6 +11,7 @@ from offhook import RealtimeAgent, RealtimeSession
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.protocol import transport_events
 from offhook.protocol.client_config import defaults
+from offhook.testing import ScriptedRealtimeTransport
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.agent.custom import Fake
 from tests.agent.scripted import Told, get_weather, scene
@@ -215,6 +216,28 @@ async def test_a_session_can_be_connected_again() -> None:
         assert it.session.current_agent is second
 
 
+async def test_an_old_history_can_be_brought_back(local_url: str) -> None:
+    async with RealtimeSession(greeter(), transport=over(local_url)) as session:
+        told = Told(session)
+        await session.connect()
+        session.send_message("What is 6 times 7?")
+        await told.next("agent_end")
+        await session.close()
+        old = session.history
+        await session.connect()
+        assert session.history == []
+        session.update_history(old)
+        for _ in old:
+            await told.next("history_added")
+        question, answer = session.history
+        assert question["item_id"] == old[0]["item_id"]
+        assert question["content"] == old[0]["content"]
+        # No client can create an assistant's speech: it is its transcript.
+        words = old[1]["content"][0]["transcript"]
+        assert answer["content"] == [{"type": "output_text", "text": words}]
+        assert told.all("error") == []
+
+
 async def test_a_lost_connection_can_be_made_again() -> None:
     async with scene() as it:
         server = await it.connect()
@@ -312,6 +335,23 @@ async def test_a_listener_may_hang_up(where: str) -> None:
         assert session.transport.status == "disconnected"
 
 
+async def test_a_listener_may_hang_up_as_soon_as_there_is_a_connection() -> None:
+    closed = asyncio.Event()
+    async with scene() as it:
+
+        async def close() -> None:
+            await it.session.close()
+            closed.set()
+
+        it.session.transport.once("connected", close)
+        await it.session.connect()
+        async with asyncio.timeout(5):
+            await closed.wait()
+        assert it.session.transport.status == "disconnected"
+        await it.server()
+        await it.settled(await it.connect())
+
+
 async def test_a_session_joins_a_call() -> None:
     async with scene() as it:
         await it.session.connect(call_id="rtc_1")
@@ -393,3 +433,20 @@ async def test_a_transport_of_ones_own() -> None:
         "send_message",
         "mute",
     ]
+
+
+async def test_a_users_test_of_an_agent() -> None:
+    transport = ScriptedRealtimeTransport()
+    agent = greeter(tools=[get_weather])
+    async with RealtimeSession(agent, transport=transport) as session:
+        texts: list[str] = []
+        session.on("agent_end", lambda _, __, text: texts.append(text))
+        await session.connect()
+        session.send_message("What's the weather in Paris?")
+        await transport.expect("response.create")
+        await transport.call_function("get_weather", {"city": "Paris"})
+        output = {"output": "It is sunny in Paris."}
+        await transport.expect("conversation.item.create", item=output)
+        await transport.expect("response.create")
+        await transport.respond("It is sunny.")
+        assert texts == ["", "It is sunny."]

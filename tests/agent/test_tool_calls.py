@@ -232,6 +232,40 @@ async def test_what_tools_gave_before_a_handoff_is_for_the_next_agent() -> None:
         ]
 
 
+async def test_what_a_tool_gives_during_a_handoff_is_for_the_next_agent() -> None:
+    ended, handed_over = asyncio.Event(), asyncio.Event()
+
+    async def hand_over(_: Any) -> None:
+        await handed_over.wait()
+
+    @function_tool
+    async def wait() -> str:
+        """Wait for the end of the response."""
+        await ended.wait()
+        return "waited"
+
+    bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee", instructions="Hum.")
+    handoff = realtime_handoff(bee, on_handoff=hand_over)
+    async with scene(agent_with(wait, handoffs=[handoff])) as it:
+        server = await it.connect()
+        calls = [("wait", "{}", "c1"), ("transfer_to_bee", "{}", "c2")]
+        await server.turn(*calls, response_id="r1")
+        await it.told.next("agent_end")
+        await it.settled(server)
+        since = len(server.heard)
+        ended.set()
+        await server.next("conversation.item.create")
+        handed_over.set()
+        await server.next("response.create")
+        await it.settled(server)
+        assert server.kinds(since=since) == [
+            "conversation.item.create",
+            "session.update",
+            "conversation.item.create",
+            "response.create",
+        ]
+
+
 async def test_a_handoff_that_is_off_by_then_leaves_no_silence() -> None:
     enabled = [True]
     bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee")
@@ -239,7 +273,13 @@ async def test_a_handoff_that_is_off_by_then_leaves_no_silence() -> None:
     async with scene(agent_with(get_weather, handoffs=[handoff])) as it:
         server = await it.connect()
         enabled[0] = False
-        await server.turn(PARIS, ("transfer_to_bee", "{}", "c2"), response_id="r1")
+        await server.begin("r1")
+        first = await server.call(*PARIS[:2], call_id="c1")
+        await it.told.next("agent_tool_end")
+        second = await server.call("transfer_to_bee", call_id="c2")
+        await it.settled(server)
+        assert "response.create" not in server.kinds()
+        await server.end("r1", first, second)
         await server.next("response.create")
         [error] = await it.told.first("error")
         assert "not found" in error.error["message"]

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tests.traces.scripts import CREATE, TRUNCATE, Script
+from tests.traces.script import CREATE, TRUNCATE, Script, adding
 from tests.traces.stage import called, message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.traces.scripts import Steps
-    from tests.traces.stage import Stage
+    from tests.traces.stage import Event, Stage
 
 AGENT_SCRIPTS: dict[str, Script] = {}
+script = adding(AGENT_SCRIPTS)
 
 
-def script(*decisions: str, agent: str = "Greeter") -> Callable[[Steps], Steps]:
-    def add(steps: Steps) -> Steps:
-        AGENT_SCRIPTS[steps.__name__] = Script(steps, decisions, agent=agent)
-        return steps
-
-    return add
-
-
-def said(words: str, item_id: str = "i1") -> dict[str, object]:
+def said(words: str, item_id: str = "i1") -> Event:
     return message(item_id, "assistant", {"type": "output_audio", "transcript": words})
 
 
@@ -33,13 +23,13 @@ async def leave(stage: Stage) -> None:
     await stage.do("close")
 
 
-@script()
+@script(agent="Greeter")
 async def an_agent(stage: Stage) -> None:
     await stage.open()
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def an_agents_turn(stage: Stage) -> None:
     await stage.open()
     await stage.do("message", "Hello")
@@ -57,7 +47,7 @@ async def an_agents_turn(stage: Stage) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def an_agent_that_is_interrupted(stage: Stage) -> None:
     await stage.open()
     await stage.begin()
@@ -69,7 +59,7 @@ async def an_agent_that_is_interrupted(stage: Stage) -> None:
     await leave(stage)
 
 
-@script("retrieve")
+@script("retrieve", agent="Greeter")
 async def an_answer_that_is_cut(stage: Stage) -> None:
     await stage.open()
     await stage.begin()
@@ -86,7 +76,7 @@ async def an_answer_that_is_cut(stage: Stage) -> None:
     await leave(stage)
 
 
-@script("retrieve")
+@script("retrieve", agent="Greeter")
 async def words_of_a_caller(stage: Stage) -> None:
     await stage.open()
     heard = message("u1", "user", {"type": "input_audio", "transcript": None})
@@ -96,7 +86,7 @@ async def words_of_a_caller(stage: Stage) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def places_of_items(stage: Stage) -> None:
     await stage.open()
     for item_id, place in (("a", None), ("b", None), ("c", "a"), ("d", "a")):
@@ -117,8 +107,11 @@ async def calling(stage: Stage, *names: str, arguments: str = "{}") -> None:
         await output(stage, number)
 
 
-async def output(stage: Stage, number: int = 1) -> None:
-    event = await stage.expect(CREATE)
+SECOND = {"type": "function_call_output", "call_id": "call_2", "output": "A cat"}
+
+
+async def output(stage: Stage, number: int = 1, **fields: Any) -> None:
+    event = await stage.expect(CREATE, **fields)
     item = {**event["item"], "id": f"o{number}", "status": "completed"}
     await stage.item("added", item)
     await stage.item("done", item)
@@ -133,46 +126,46 @@ async def finish(stage: Stage, *names: str) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def an_agents_tool(stage: Stage) -> None:
     await calling(stage, "look")
     await finish(stage, "look")
 
 
-@script()
+@script(agent="Greeter")
 async def an_agents_tool_with_an_object(stage: Stage) -> None:
     await calling(stage, "count")
     await finish(stage, "count")
 
 
-@script()
+@script(agent="Greeter")
 async def two_tools_of_an_agent(stage: Stage) -> None:
     await calling(stage, "look", "count")
     await finish(stage, "look", "count")
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_fails(stage: Stage) -> None:
     await calling(stage, "fail")
     await finish(stage, "fail")
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_is_unknown(stage: Stage) -> None:
     await calling(stage, "nope")
     await stage.end(called("nope"))
     await leave(stage)
 
 
-@script("arguments")
+@script("arguments", agent="Greeter")
 async def arguments_that_are_no_json(stage: Stage) -> None:
     await stage.open()
     await stage.begin()
     await stage.call("look", '{"x":')
-    await stage.end(called("look"))
-    # Nothing that both send would tell that it is over.
-    await stage.play(100)
-    await leave(stage)
+    await stage.call("look", number=2)
+    # Of the first, not both send an output.
+    await output(stage, 2, item=SECOND)
+    await finish(stage, "look", "look")
 
 
 async def asking(stage: Stage, decision: str, *reason: str | None) -> None:
@@ -186,27 +179,27 @@ async def asking(stage: Stage, decision: str, *reason: str | None) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_is_approved(stage: Stage) -> None:
     await asking(stage, "approve")
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_is_rejected(stage: Stage) -> None:
     await asking(stage, "reject", None)
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_is_rejected_for_a_reason(stage: Stage) -> None:
     await asking(stage, "reject", "Not now")
 
 
-@script()
+@script(agent="Greeter")
 async def a_tool_that_is_rejected_with_nothing(stage: Stage) -> None:
     await asking(stage, "reject", "")
 
 
-@script("handoff")
+@script("handoff", agent="Greeter")
 async def a_handoff(stage: Stage) -> None:
     await stage.open()
     await stage.begin()
@@ -219,7 +212,7 @@ async def a_handoff(stage: Stage) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def another_agent(stage: Stage) -> None:
     await stage.open()
     await stage.do("agent", "Billing")
@@ -290,8 +283,45 @@ async def consent_to_a_servers_tool(stage: Stage) -> None:
     await leave(stage)
 
 
-@script()
+@script(agent="Greeter")
 async def an_error_in_a_session(stage: Stage) -> None:
     await stage.open()
     await stage.raw({"type": "error", "error": {"message": "No."}})
+    await leave(stage)
+
+
+@script(agent="Greeter")
+async def words_and_a_call(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.words("One moment.")
+    await stage.item("done", said("One moment."), previous_item_id=None)
+    await stage.call("look")
+    await output(stage)
+    await stage.end(said("One moment."), called("look"))
+    await stage.expect("response.create")
+    await leave(stage)
+
+
+@script("replayed", agent="Greeter")
+async def a_call_that_comes_twice(stage: Stage) -> None:
+    await calling(stage, "look")
+    await stage.call("look")
+    await finish(stage, "look")
+
+
+@script("handoff", agent="Greeter")
+async def a_handoff_and_a_tool(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin()
+    await stage.call("to_billing")
+    await stage.call("look", number=2)
+    await output(stage, 2, item=SECOND)
+    await stage.end(called("to_billing"), called("look", number=2))
+    await stage.expect("response.create")
+    # Which is behind the other output.
+    handed = {"call_id": "call_1", "output": '{"assistant":"Billing"}'}
+    await stage.item("added", {**SECOND, **handed, "id": "o1"})
+    await stage.begin("r2")
+    await stage.end(response_id="r2")
     await leave(stage)

@@ -83,6 +83,22 @@ DECISIONS: dict[str, Decision] = {
         "Has them in the history and in the events.",
         won=(r"\* conversation.item.(added|done)", rf"{_STATE}image_url.*"),
     ),
+    "undescribed": Decision(
+        "Loses the tools of an MCP server of which one has no description.",
+        "Tells them as they are.",
+        won=(r"\* conversation.item.done", r"\* mcp_tools_listed .*"),
+    ),
+    "system": Decision(
+        "Leaves out the status of what the system says.",
+        "Has it, as of any item.",
+        lost=(rf"{_STATE}\"system\".*",),
+        won=(rf"{_STATE}\"system\".*",),
+    ),
+    "aside": Decision(
+        "Emits `item_update` for what a response beside the conversation says.",
+        "Does not: it is no part of the history.",
+        lost=(_STATE,),
+    ),
     "unknown": Decision(
         "Tells unknown events only as `*`.",
         "Tells them under their own names, too.",
@@ -98,6 +114,11 @@ DECISIONS: dict[str, Decision] = {
         "Never raises at what comes: takes what it can, and emits `error` if need be.",
         lost=(r"\* thrown",),
         won=(_STATE, r"\* connection_change .*", r"\* disconnected"),
+    ),
+    "not_let_in": Decision(
+        "Emits `error` and `disconnected`, too, if it cannot connect.",
+        "Raises in `connect`, with the reason; there was no connection to lose.",
+        lost=(r"\* error", r"\* disconnected"),
     ),
     "lost": Decision(
         "Ends alike, however a connection ends.",
@@ -172,19 +193,23 @@ DECISIONS: dict[str, Decision] = {
         lost=(r"\* error \"Unexpected end of JSON input\"",),
         won=(
             r"> conversation.item.create .*An error occurred.*",
-            r"> response.create .*",
             r"\* agent_tool_(start|end) .*",
         ),
     ),
     "handoff": Decision(
         "Hands over while the response that asks for it is being made.",
         "Waits for its end: what else it calls is still the old agent's.",
-        lost=(r"\* agent_end \[\"Greeter\".*",),
-        won=(r"\* agent_end \[\"Greeter\".*",),
+        lost=(r"\* agent_(end|handoff) .*", r"> conversation.item.create .*A cat.*"),
+        won=(r"\* agent_(end|handoff) .*", r"> conversation.item.create .*A cat.*"),
+    ),
+    "replayed": Decision(
+        "Sends the output of a call that comes a second time a second time.",
+        "Sends it once: the conversation has it.",
+        lost=(r"> conversation.item.create .*A cat.*",),
     ),
     "feedback": Decision(
         "Has words of its own for a model whose answer was blocked.",
-        "Has others.",
+        "Has other words, which ask for the same.",
         lost=(r"> conversation.item.create .*blocked.*",),
         won=(r"> conversation.item.create .*withheld.*",),
     ),

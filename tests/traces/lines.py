@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.traces.player import Told
     from tests.traces.stage import Event
+
+    # The name of an event, and what came with it, spelled as in JavaScript.
+    Told = list[Any]
 
 # The server's events that scripts send and both SDKs tell by their own names.
 RAW = (
@@ -66,7 +68,7 @@ _SHOWN: dict[str, Callable[[Any], Any]] = {
     "connection_change": str,
     "raised": str,
     "error": lambda fault: fault["error"].get("error", {}).get("message"),
-    "turn_started": lambda turn: turn["providerData"]["response"]["id"],
+    "turn_started": lambda turn: turn["providerData"]["response"].get("id", ""),
     "turn_done": _turn,
     "usage_update": _picked(
         "inputTokens",
@@ -113,7 +115,8 @@ def sent(events: list[Event]) -> Iterator[str]:
         fields = {name: event[name] for name in sorted(event) if name != "type"}
         session = fields.pop("session", None)
         if "output" in fields.get("item", {}):
-            fields["item"] = _item(fields["item"])
+            said = _read(fields["item"]["output"])
+            fields["item"] = {**fields["item"], "output": said}
         if "event_id" in fields:
             # Each names itself in the ids that it makes.
             own = re.sub(r"^(agents_js|agents|offhook)_", "", fields["event_id"])

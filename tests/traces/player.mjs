@@ -89,8 +89,12 @@ async function played(script, url, names, sessionNames) {
   } else {
     listen(transport, names, told);
     gone = ended(transport, TRANSPORT, transport, told);
-    await transport.connect({ ...where, ...script.options });
-    await gone;
+    try {
+      await transport.connect({ ...where, ...script.options });
+      await gone;
+    } catch {
+      told.push(["raised", "connect"]);
+    }
   }
   process.removeAllListeners("uncaughtException");
   return told;

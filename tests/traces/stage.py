@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from websockets.asyncio.server import ServerConnection
+    from websockets.http11 import Request, Response
 
     Script = Callable[["Stage"], Awaitable[None]]
 
@@ -191,16 +192,35 @@ def message(item_id: str, role: str = "user", *content: Event, **fields: Any) ->
     return {**own, "content": content, **fields}
 
 
+async def refuse(stage: Stage) -> None:
+    """Let nobody in, which `staged` does."""
+
+
+def _script(request: Request) -> str:
+    [name] = parse_qs(urlsplit(request.path).query)["script"]
+    return name
+
+
 @asynccontextmanager
 async def staged(
     scripts: Mapping[str, Script], played: dict[str, Stage]
 ) -> AsyncIterator[str]:
-    """Serve scripts by their names; the stages are kept when they are over."""
+    """Serve scripts by their names; the stages are kept when they are over.
+
+    Who comes for `refuse` is not let in.
+    """
+
+    def admit(connection: ServerConnection, request: Request) -> Response | None:
+        name = _script(request)
+        played[name] = Stage(connection)
+        if scripts[name] is refuse:
+            return connection.respond(401, "Nobody knows this key.")
+        return None
 
     async def handle(connection: ServerConnection) -> None:
         assert connection.request
-        [name] = parse_qs(urlsplit(connection.request.path).query)["script"]
-        stage = Stage(connection)
+        name = _script(connection.request)
+        stage = played[name]
         reading = asyncio.create_task(stage.read())
         try:
             await scripts[name](stage)
@@ -213,7 +233,8 @@ async def staged(
         finally:
             reading.cancel()
             await asyncio.gather(reading, return_exceptions=True)
-            played[name] = stage
 
-    async with serve(handle, "127.0.0.1", 0, close_timeout=0.1) as server:
+    async with serve(
+        handle, "127.0.0.1", 0, process_request=admit, close_timeout=0.1
+    ) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"

@@ -13,15 +13,18 @@ import pytest
 from tests.javascript import node, run
 from tests.traces import lines
 from tests.traces.agent_scripts import AGENT_SCRIPTS
+from tests.traces.audio_scripts import AUDIO_SCRIPTS
+from tests.traces.config_scripts import CONFIG_SCRIPTS
 from tests.traces.decisions import DECISIONS
-from tests.traces.player import play, play_agents
-from tests.traces.scripts import TRANSPORT_SCRIPTS
+from tests.traces.session_player import play_agents
 from tests.traces.stage import staged
+from tests.traces.transport_player import play
+from tests.traces.transport_scripts import TRANSPORT_SCRIPTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tests.traces.player import Told
+    from tests.traces.lines import Told
     from tests.traces.stage import Stage
 
     Traces = dict[str, list[str]]
@@ -29,7 +32,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 PLAYER = Path(__file__).with_name("player.mjs")
-SCRIPTS = {**TRANSPORT_SCRIPTS, **AGENT_SCRIPTS}
+SCRIPTS = {
+    **TRANSPORT_SCRIPTS,
+    **AUDIO_SCRIPTS,
+    **CONFIG_SCRIPTS,
+    **AGENT_SCRIPTS,
+}
 STEPS = {name: script.steps for name, script in SCRIPTS.items()}
 NAMES = (*lines.NAMES, *lines.RAW)
 
@@ -95,6 +103,9 @@ async def test_a_script_has_the_same_trace(
     by = {line: [key for key in decisions if patterns(key, line)] for line in found}
     assert [line for line, keys in by.items() if not keys] == []
     assert {key for keys in by.values() for key in keys} == {*decisions}
+    # A decision is no leave to do a thing twice.
+    added = [line for line in found if line[0] == "+"]
+    assert len(added) == len({*added})
 
 
 async def test_every_decision_is_needed(theirs: Traces, ours: Traces) -> None:

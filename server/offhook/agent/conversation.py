@@ -19,10 +19,6 @@ class Conversation:
     def __init__(self) -> None:
         self.items: list[Item] = []
 
-    def clear(self) -> None:
-        """Begin anew."""
-        self.items = []
-
     def update(self, item: Item) -> bool:
         """Put an item where it belongs, and return whether it is new."""
         at = self._index(item["item_id"])

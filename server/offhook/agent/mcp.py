@@ -20,16 +20,12 @@ class McpTools:
     """What the servers list, and what of it an agent may use.
 
     Args:
-        shared: The servers of the session's configuration, which all agents have.
+        shared: The tools of the session's configuration, which all agents have.
     """
 
     def __init__(self, shared: Iterable[Mapping[str, Any]]) -> None:
-        self._shared = tuple(shared)
+        self._shared = [tool for tool in shared if tool.get("type") == "mcp"]
         self._listed: dict[str, tuple[dict[str, Any], ...]] = {}
-
-    def clear(self) -> None:
-        """Forget what was listed."""
-        self._listed.clear()
 
     def take(self, listed: told.McpToolsListed) -> None:
         """Note what a server has now."""

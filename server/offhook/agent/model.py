@@ -342,7 +342,8 @@ class TransportModel(RealtimeModel):
         self._put(RealtimeModelOutputTextDeltaEvent(*delta))
 
     def _item(self, update: told.ItemUpdate) -> None:
-        if item := item_of(update.item):
+        # It comes with each word.
+        if self._listeners and (item := item_of(update.item)):
             self._put(RealtimeModelItemUpdatedEvent(item))
 
     def _deleted(self, deleted: told.ItemDeleted) -> None:

@@ -86,7 +86,7 @@ class Run:
         self._conversation = Conversation()
         self._approvals = Approvals()
         self._tasks = Tasks(self._fail)
-        self._mcp = McpTools(options.config.get("tools", ()))
+        self._mcp = McpTools(options.config.get("tools") or ())
         self._guardrails = Guardrails(
             transport,
             self._tasks,
@@ -148,14 +148,10 @@ class Run:
         )
         await self._sdk.enter()
         reports = aiter(self._sdk)
-        first = await anext(reports, None)
-        if first is None:
-            raise InvalidRequest(
-                "The session was closed before it had connected.",
-                code="closed_while_connecting",
-            )
         self.opened = True
-        self._take(first)
+        # It is there, and has the context, unless a listener has hung up already.
+        if first := await anext(reports, None):
+            self._take(first)
         self._tasks.start(self._report(reports))
 
     async def close(self) -> None:
@@ -163,7 +159,6 @@ class Run:
         self._approvals.void()
         try:
             await self._tasks.stop()
-            # The SDK would do it in a task of its own, which waits for who calls us.
             await self._tools.hang_up()
             if self._sdk:
                 await self._sdk.close()
@@ -261,7 +256,10 @@ class Run:
 
     async def _report(self, reports: AsyncIterator[RealtimeSessionEvent]) -> None:
         async for report in reports:
-            self._take(report)
+            try:
+                self._take(report)
+            except Exception as error:
+                self._fail(error)
 
     def _take(self, report: RealtimeSessionEvent) -> None:
         self.context = report.info.context
@@ -286,9 +284,10 @@ class Run:
     def _switch(self, previous: RealtimeAgent[Any], agent: RealtimeAgent[Any]) -> None:
         before = self.mcp_tools
         self.agent = agent
-        asked = voiced({}, agent)
         # The server refuses another voice once it has spoken.
-        if asked and self._heard is None and not voice_of(self._options.config):
+        mute = self._heard is None and self._transport.status == "connected"
+        asked = voiced({}, agent)
+        if asked and mute and not voice_of(self._options.config):
             self._transport.update_session_config(asked)
         self._emit("agent_handoff", self.context, previous, agent)
         if self.mcp_tools != before:

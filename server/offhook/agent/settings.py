@@ -107,7 +107,7 @@ def config(
         session["audio"] = audio
     if "tools" in settings or "handoffs" in settings:
         session["tools"] = [
-            *shared.get("tools", ()),
+            *(shared.get("tools") or ()),
             *_tools(settings.get("tools") or []),
             *_transfers(settings.get("handoffs") or []),
         ]

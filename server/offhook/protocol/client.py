@@ -299,15 +299,17 @@ class Client:
 
     def _response_created(self, event: Event, _: float) -> None:
         response = event["response"]
+        response_id = response.get("id") or ""
         format_ = output_format(response) or self._session.output_format
-        self._formats[response["id"]] = format_
-        self._tell("turn_started", told.TurnStarted(response["id"], event))
+        self._formats[response_id] = format_
+        self._tell("turn_started", told.TurnStarted(response_id, event))
 
     def _response_done(self, event: Event, _: float) -> None:
         response = event["response"]
-        self._formats.pop(response["id"], None)
+        response_id = response.get("id") or ""
+        self._formats.pop(response_id, None)
         if self._ledger:
-            self._ledger.finish(response["id"])
+            self._ledger.finish(response_id)
         used = response.get("usage") or {}
         usage = told.Usage(
             used.get("input_tokens") or 0,
@@ -316,8 +318,9 @@ class Client:
             used.get("output_token_details") or {},
         )
         self._tell("usage_update", usage)
-        ended = (response["id"], response["status"], tuple(response["output"]), usage)
-        self._tell("turn_done", told.TurnDone(*ended))
+        status, output = response.get("status") or "", response.get("output") or ()
+        done = told.TurnDone(response_id, status, tuple(output), usage)
+        self._tell("turn_done", done)
 
     def _audio(self, event: Event, now_ms: float) -> None:
         part = _spoken(event)

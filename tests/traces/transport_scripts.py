@@ -1,49 +1,17 @@
-"""What is played to a transport: from connecting to every way to end."""
+"""What is played to a transport: events, items, tools, and every way to end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tests.traces.stage import PCM, Stage, called, message, spoken
+from tests.traces.script import CREATE, Script, adding, answered
+from tests.traces.stage import called, message, refuse, spoken
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
-    from tests.traces.stage import Event
-
-    Steps = Callable[[Stage], Awaitable[None]]
-
-CREATE, TRUNCATE = "conversation.item.create", "conversation.item.truncate"
-INTERRUPTS = {"type": "server_vad", "interrupt_response": True}
-CUTTING: Event = {"audio": {"input": {"turn_detection": INTERRUPTS}, "output": {}}}
-
-
-@dataclass(frozen=True)
-class Script:
-    """A script, and how the client connects.
-
-    Attributes:
-        decisions: Where ours differs on purpose.
-        options: What `connect` is given, as JavaScript calls it.
-        agent: Who answers, if it is played to a session of agents.
-    """
-
-    steps: Steps
-    decisions: tuple[str, ...]
-    options: Event = field(default_factory=dict)
-    agent: str | None = None
-
+    from tests.traces.stage import Event, Stage
 
 TRANSPORT_SCRIPTS: dict[str, Script] = {}
-
-
-def script(*decisions: str, **options: Any) -> Callable[[Steps], Steps]:
-    def add(steps: Steps) -> Steps:
-        TRANSPORT_SCRIPTS[steps.__name__] = Script(steps, decisions, options)
-        return steps
-
-    return add
+script = adding(TRANSPORT_SCRIPTS)
 
 
 @script()
@@ -57,6 +25,9 @@ async def connecting(stage: Stage) -> None:
 async def left_by_the_server(stage: Stage) -> None:
     await stage.open()
     await stage.leave()
+
+
+TRANSPORT_SCRIPTS["not_let_in"] = Script(refuse, ("not_let_in",))
 
 
 @script("lost")
@@ -173,6 +144,45 @@ async def items_without_a_status(stage: Stage) -> None:
     await stage.do("close")
 
 
+@script()
+async def responses_that_say_little(stage: Stage) -> None:
+    await stage.open()
+    await stage.send("response.created", response={"id": "r1"})
+    await stage.send("response.done", response={"id": "r1"})
+    await stage.send("response.created", response={})
+    await stage.send("response.done", response={"output": None, "usage": None})
+    await stage.do("close")
+
+
+@script("aside")
+async def a_response_beside_the_conversation(stage: Stage) -> None:
+    await stage.open()
+    await stage.begin(conversation_id=None)
+    await stage.output("done", message("i1", "assistant", TEXT))
+    await stage.end(message("i1", "assistant", TEXT))
+    await stage.do("close")
+
+
+TEXT = {"type": "output_text", "text": "Good day."}
+
+
+@script("system")
+async def a_message_of_the_system(stage: Stage) -> None:
+    await stage.open()
+    text = {"type": "input_text", "text": "Be brief."}
+    await stage.item("done", message("s1", "system", text))
+    await stage.do("close")
+
+
+@script("undescribed")
+async def tools_without_a_description(stage: Stage) -> None:
+    await stage.open()
+    tool = {"name": "roll", "description": None, "input_schema": {"type": "object"}}
+    listed = {"id": "l1", "type": "mcp_list_tools", "server_label": "dice"}
+    await stage.item("done", {**listed, "tools": [tool]})
+    await stage.do("close")
+
+
 FUNCTION = {"id": "f1", "callId": "call_1", "name": "look", "arguments": "{}"}
 
 
@@ -228,12 +238,6 @@ async def asked(stage: Stage) -> None:
     await stage.do("message", "Three")
 
 
-async def answered(stage: Stage, number: int) -> None:
-    await stage.expect("response.create")
-    await stage.begin(f"r{number}")
-    await stage.end(response_id=f"r{number}")
-
-
 @script()
 async def requests_that_wait(stage: Stage) -> None:
     await stage.open()
@@ -268,173 +272,6 @@ async def audio_that_is_over_before_the_response(stage: Stage) -> None:
     await stage.expect(CREATE)
     await stage.end()
     await answered(stage, 2)
-    await stage.do("close")
-
-
-async def speaking(
-    stage: Stage, ms: float = 1000, session: Event | None = None
-) -> None:
-    """Answer, and let the first of it be heard."""
-    await stage.open()
-    await stage.send("session.updated", session=session or {"type": "realtime"})
-    await stage.begin()
-    await stage.audio(ms)
-    await stage.play(100)
-
-
-@script()
-async def an_interruption(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.do("interrupt")
-    await stage.expect(TRUNCATE)
-    await stage.do("message", "Stop")
-    await stage.expect(CREATE)
-    await stage.end(status="cancelled")
-    await answered(stage, 2)
-    await stage.do("close")
-
-
-@script()
-async def a_cancellation(stage: Stage) -> None:
-    await stage.open()
-    await stage.begin()
-    await stage.do("event", {"type": "response.cancel"})
-    await stage.do("event", {"type": "response.cancel"})
-    await stage.do("interrupt")
-    await stage.do("message", "Stop")
-    await stage.expect(CREATE)
-    await stage.end(status="cancelled")
-    await answered(stage, 2)
-    await stage.do("close")
-
-
-@script()
-async def two_interruptions(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.do("interrupt")
-    await stage.do("interrupt")
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-@script("silent")
-async def an_interruption_before_any_audio(stage: Stage) -> None:
-    await stage.open()
-    await stage.begin()
-    await stage.do("interrupt")
-    await stage.do("close")
-
-
-@script("silent")
-async def speech_before_any_audio(stage: Stage) -> None:
-    await stage.open()
-    await stage.begin()
-    await stage.speech()
-    await stage.do("close")
-
-
-@script("late")
-async def audio_that_comes_late(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.do("interrupt")
-    await stage.expect(TRUNCATE)
-    await stage.audio(200)
-    await stage.end(status="cancelled")
-    await stage.begin("r2")
-    await stage.audio(20, "i2", "r2")
-    await stage.do("close")
-
-
-@script()
-async def speech_where_the_server_cancels(stage: Stage) -> None:
-    await speaking(stage, session=CUTTING)
-    await stage.speech()
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-@script()
-async def speech_where_we_cancel(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.speech()
-    await stage.expect("response.cancel")
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-@script()
-async def speech_while_the_rest_is_played(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.audio_done()
-    await stage.end()
-    await stage.speech()
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-@script()
-async def speech_after_the_end(stage: Stage) -> None:
-    await speaking(stage, 20)
-    await stage.audio_done()
-    await stage.end()
-    await stage.speech()
-    await stage.do("close")
-
-
-@script()
-async def speech_where_the_next_audio_is_late(stage: Stage) -> None:
-    await speaking(stage, 20.4)
-    await stage.speech()
-    await stage.expect(TRUNCATE, audio_end_ms=20)
-    await stage.do("close")
-
-
-@script()
-async def speech_over_a_response_that_began_unseen(stage: Stage) -> None:
-    await stage.open()
-    await stage.audio(1000)
-    await stage.play(50)
-    await stage.speech()
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-@script("queued")
-async def speech_over_the_first_of_two_items(stage: Stage) -> None:
-    await speaking(stage)
-    await stage.audio(1000, "i2")
-    await stage.play(100)
-    await stage.speech()
-    await stage.expect(TRUNCATE)
-    await stage.do("close")
-
-
-TELEPHONE = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
-
-
-@script()
-async def lengths_in_the_format_of_the_session(stage: Stage) -> None:
-    await stage.open()
-    await stage.send("session.updated", session=TELEPHONE)
-    await stage.begin()
-    # Of a response that has begun, a later format is none.
-    await stage.send("session.updated", session={"type": "realtime"})
-    await stage.audio(40, rate=8)
-    await stage.play(120)
-    await stage.do("interrupt")
-    await stage.expect(TRUNCATE, audio_end_ms=40)
-    await stage.do("close")
-
-
-@script()
-async def lengths_in_the_format_of_the_response(stage: Stage) -> None:
-    await stage.open()
-    format_ = {"type": "audio/pcm", "rate": 16000}
-    await stage.begin(audio={"output": {"format": format_}})
-    await stage.audio(30, rate=32)
-    await stage.play(120)
-    await stage.do("interrupt")
-    await stage.expect(TRUNCATE, audio_end_ms=30)
     await stage.do("close")
 
 
@@ -504,106 +341,4 @@ async def a_tool_of_a_server(stage: Stage) -> None:
     await stage.send("response.mcp_call.in_progress", output_index=0, item_id="m1")
     await stage.output("done", {**CALL, "output": "6"})
     await stage.item("done", {**CALL, "output": "6"})
-    await stage.do("close")
-
-
-def config(title: str, *decisions: str, **given: Any) -> None:
-    """Add a script for a configuration: how it goes out."""
-
-    async def configured(stage: Stage) -> None:
-        await stage.open()
-        await stage.do("close")
-
-    TRANSPORT_SCRIPTS[f"configured_{title}"] = Script(
-        configured, decisions, {"initialSessionConfig": given}
-    )
-
-
-SEMANTIC = {"type": "semantic_vad"}
-VAD = {"type": "server_vad", "silenceDurationMs": 0, "interruptResponse": False}
-LOOK = {"type": "function", "name": "look", "parameters": {"type": "object"}}
-ROLL = {
-    "type": "mcp",
-    "server_label": "dice",
-    "server_url": "https://dice.example",
-    "require_approval": {"never": {"tool_names": ["roll"]}},
-}
-config("agent", instructions="Be brief.", voice="ash")
-config("ears", outputModalities=["text"], audio={"input": {"turnDetection": VAD}})
-config(
-    "mouth",
-    outputModalities=["text"],
-    audio={"output": {"voice": "ash", "speed": 1.1, "format": PCM}},
-    providerData={"max_output_tokens": 5},
-)
-DEAF = {"turnDetection": None, "transcription": None, "format": "g711_alaw"}
-config("deaf", audio={"input": {**DEAF, "noiseReduction": {"type": "near_field"}}})
-config(
-    "tools",
-    tools=[{**LOOK, "strict": True, "description": "Looks"}, ROLL],
-    toolChoice="none",
-)
-config("calls", parallelToolCalls=False, reasoning={"effort": "low"})
-config(
-    "prompt",
-    prompt={"promptId": "pmpt_1", "version": "2", "variables": {"userName": "Ada"}},
-)
-config(
-    "legacy",
-    turnDetection=VAD,
-    inputAudioFormat="g711_ulaw",
-    outputAudioFormat="pcm16",
-    inputAudioTranscription={"model": "whisper-1"},
-    inputAudioNoiseReduction=None,
-    voice="ash",
-    speed=1.2,
-)
-config("mixed", "mixed", turnDetection=SEMANTIC, outputModalities=["text"])
-config("mixed_voice", "mixed", speed=1.2, audio={"output": {"voice": "ash"}})
-config("both", "both", modalities=["text", "audio"], speed=1.2, voice="ash")
-config("as_on_the_wire", "spelling", output_modalities=["text"], tool_choice="none")
-config("unknown_format", "format", inputAudioFormat="opus")
-config("no_type", "typeless", turnDetection={"eagerness": "low"})
-config("model", "model", model="gpt-realtime")
-config("untraced", tracing=None)
-config("traced", tracing={"workflow_name": "calls"}, voice="ash")
-
-
-@script(initialSessionConfig={"tracing": None})
-async def traced_already(stage: Stage) -> None:
-    await stage.open(tracing="auto")
-    await stage.do("close")
-
-
-@script("traced", initialSessionConfig={"tracing": {"workflow_name": "mine"}})
-async def traced_otherwise(stage: Stage) -> None:
-    await stage.open(updates=1, tracing={"workflow_name": "theirs"})
-    await stage.do("close")
-
-
-@script("kept", initialSessionConfig={"outputModalities": ["text"]})
-async def a_change_of_the_session(stage: Stage) -> None:
-    await stage.open()
-    await stage.do("update", {"instructions": "Be brief.", "tracing": None})
-    await stage.expect("session.update")
-    await stage.do("close")
-
-
-@script(initialSessionConfig={"instructions": "Be brief."})
-async def a_change_of_what_was_not_given(stage: Stage) -> None:
-    await stage.open()
-    await stage.do("update", {"instructions": "Be brief.", "voice": "ash"})
-    await stage.expect("session.update")
-    await stage.do("close")
-
-
-@script("sideband", callId="rtc_1")
-async def a_sideband(stage: Stage) -> None:
-    await stage.open(updates=0)
-    await stage.do("close")
-
-
-@script("sideband", callId="rtc_1", initialSessionConfig={"tools": [LOOK]})
-async def a_sideband_with_tools(stage: Stage) -> None:
-    await stage.open(updates=1)
     await stage.do("close")
