@@ -227,7 +227,7 @@ def test_every_event_of_a_session_has_its_row() -> None:
     source = (ROOT / "server/offhook/agent/run.py").read_text("utf-8")
     told = set(re.findall(r'\b_?(?:emit|tell)\(\s*"([a-z_]+)"', source))
     assert len(told) == 17
-    documented = [words(row[0])[0] for row in rows(section("### Agents"))]
+    documented = [words(row[0])[0] for row in rows(section("### Agents with tools"))]
     assert sorted(documented) == sorted(told)
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agents import function_tool
+from agents import ToolGuardrailFunctionOutput, function_tool, tool_input_guardrail
 
 from offhook.agent import RealtimeAgent, ToolApprovalRequest
 from offhook.agent.approvals import Approvals
@@ -186,6 +186,29 @@ async def test_an_approved_call_is_still_that_of_the_agent_who_made_it() -> None
         await it.session.approve(request)
         assert await output(server) == "It is sunny in Paris."
         assert it.told.all("agent_tool_end")[0][1].name == "Careful"
+
+
+@tool_input_guardrail
+def no_rome(data: Any) -> ToolGuardrailFunctionOutput:
+    """Refuse Rome."""
+    if "Rome" in data.context.tool_arguments:
+        return ToolGuardrailFunctionOutput.reject_content("Not Rome.")
+    return ToolGuardrailFunctionOutput.allow()
+
+
+async def test_guardrails_may_come_before_the_request() -> None:
+    @function_tool(needs_approval=True, tool_input_guardrails=[no_rome])
+    def go_to(city: str) -> str:
+        """Go to a city."""
+        return f"Off to {city}."
+
+    agent: RealtimeAgent[Any] = RealtimeAgent(name="Guide", tools=[go_to])
+    execution = {"pre_approval_tool_input_guardrails": True}
+    async with scene(agent, tool_execution=execution) as it:
+        server = await it.connect()
+        await server.turn(("go_to", '{"city": "Rome"}', "c1"), response_id="r1")
+        assert await output(server) == "Not Rome."
+        assert it.told.all("tool_approval_requested") == []
 
 
 async def test_a_policy_asks_where_it_cannot_judge() -> None:

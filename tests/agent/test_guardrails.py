@@ -204,6 +204,20 @@ async def test_the_first_of_several_trips_and_those_of_agents_run_too() -> None:
         assert own.asked == shared.asked == ["A secret."]
 
 
+async def test_two_parts_of_an_answer_trip_it_once() -> None:
+    ear = Ear()
+    async with scene(output_guardrails=[ear.guardrail]) as it:
+        server = await it.connect()
+        await server.begin("r1")
+        first = await server.words("A secret.")
+        second = await server.words("Another secret.", item_id="m2")
+        await server.end("r1", first, second)
+        await server.next("response.create")
+        await it.settled(server)
+        assert ear.asked == ["A secret.", "Another secret."]
+        assert len(it.told.all("guardrail_tripped")) == 1
+
+
 async def test_a_guardrail_that_fails_is_an_error_and_stops_nothing() -> None:
     def broken(_: Any, __: Any, ___: str) -> GuardrailFunctionOutput:
         raise ValueError("no judge")

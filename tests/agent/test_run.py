@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from offhook.agent import RealtimeAgent
+from offhook.agent import RealtimeAgent, RealtimeSession
 from offhook.errors import WireClosed
-from offhook.protocol.transport_events import Audio
-from tests.agent.scripted import PARIS, get_weather, scene
+from offhook.protocol.transport_events import Audio, FunctionCall
+from tests.agent.custom import Fake
+from tests.agent.scripted import PARIS, Told, get_weather, scene
 
 pytestmark = pytest.mark.anyio
 
@@ -197,3 +198,42 @@ async def test_an_agent_whose_tools_have_one_name_is_refused() -> None:
             await it.session.update_agent(twice)
         assert it.session.current_agent is plain
         await it.settled(server)
+
+
+async def test_it_is_known_for_a_while_whose_a_response_was() -> None:
+    second: RealtimeAgent[Any] = RealtimeAgent(name="Second")
+    async with scene() as it:
+        server = await it.connect()
+        await server.turn(response_id="r0")
+        await it.told.next("agent_end")
+        await it.session.update_agent(second)
+        await server.say("output_audio_buffer.started", response_id="r0")
+        _, agent = await it.told.next("audio_start")
+        assert agent.name == "Greeter"
+        for number in range(1, 20):
+            await server.turn(response_id=f"r{number}")
+        await server.say("output_audio_buffer.started", response_id="r1")
+        await it.told.next("audio_start")
+        await server.say("output_audio_buffer.started", response_id="r0")
+        _, agent = await it.told.next("audio_start")
+        assert agent is second
+
+
+async def test_a_handoff_goes_on_where_the_transport_fails() -> None:
+    class Stubborn(Fake):
+        def update_session_config(self, config: dict[str, Any]) -> None:
+            if "audio" in config:
+                raise ValueError("no voices")
+
+    bee: RealtimeAgent[Any] = RealtimeAgent(name="Bee", voice="ash")
+    agent: RealtimeAgent[Any] = RealtimeAgent(name="Greeter", handoffs=[bee])
+    transport: Any = Stubborn()
+    async with RealtimeSession(agent, transport=transport) as session:
+        told = Told(session)
+        await session.connect()
+        for call_id in ("c1", "c2"):
+            call = FunctionCall("i1", call_id, "transfer_to_bee", "{}", "r1")
+            transport.emit("function_call", call)
+            [error] = await told.next("error")
+        assert session.current_agent is bee
+        assert "not found" in error.error["message"]

@@ -313,6 +313,23 @@ async def test_a_listener_may_hang_up(where: str) -> None:
         assert session.transport.status == "disconnected"
 
 
+async def test_a_listener_may_hang_up_as_soon_as_there_is_a_connection() -> None:
+    closed = asyncio.Event()
+    async with scene() as it:
+
+        async def close() -> None:
+            await it.session.close()
+            closed.set()
+
+        it.session.transport.once("connected", close)
+        await it.session.connect()
+        async with asyncio.timeout(5):
+            await closed.wait()
+        assert it.session.transport.status == "disconnected"
+        await it.server()
+        await it.settled(await it.connect())
+
+
 async def test_a_session_joins_a_call() -> None:
     async with scene() as it:
         await it.session.connect(call_id="rtc_1")

@@ -273,7 +273,13 @@ async def test_a_handoff_that_is_off_by_then_leaves_no_silence() -> None:
     async with scene(agent_with(get_weather, handoffs=[handoff])) as it:
         server = await it.connect()
         enabled[0] = False
-        await server.turn(PARIS, ("transfer_to_bee", "{}", "c2"), response_id="r1")
+        await server.begin("r1")
+        first = await server.call(*PARIS[:2], call_id="c1")
+        await it.told.next("agent_tool_end")
+        second = await server.call("transfer_to_bee", call_id="c2")
+        await it.settled(server)
+        assert "response.create" not in server.kinds()
+        await server.end("r1", first, second)
         await server.next("response.create")
         [error] = await it.told.first("error")
         assert "not found" in error.error["message"]

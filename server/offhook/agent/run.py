@@ -148,14 +148,10 @@ class Run:
         )
         await self._sdk.enter()
         reports = aiter(self._sdk)
-        first = await anext(reports, None)
-        if first is None:
-            raise InvalidRequest(
-                "The session was closed before it had connected.",
-                code="closed_while_connecting",
-            )
         self.opened = True
-        self._take(first)
+        # It is there, and has the context, unless a listener has hung up already.
+        if first := await anext(reports, None):
+            self._take(first)
         self._tasks.start(self._report(reports))
 
     async def close(self) -> None:
@@ -163,7 +159,6 @@ class Run:
         self._approvals.void()
         try:
             await self._tasks.stop()
-            # The SDK would do it in a task of its own, which waits for who calls us.
             await self._tools.hang_up()
             if self._sdk:
                 await self._sdk.close()

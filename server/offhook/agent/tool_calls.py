@@ -63,7 +63,7 @@ class ToolCalls(RealtimeModel):
         self._transport = transport
         self._tasks = tasks
         self._failed = failed
-        self._session: RealtimeModelListener | None = None
+        self._session: RealtimeModelListener
         self._closed = False
         self._handoffs: frozenset[str] = frozenset()
         self._ongoing: set[str] = set()
@@ -88,8 +88,7 @@ class ToolCalls(RealtimeModel):
         self._session = listener
 
     def remove_listener(self, listener: RealtimeModelListener) -> None:
-        """Tell them to nobody."""
-        self._session = None
+        """Do nothing: after `hang_up` there is nothing to tell."""
 
     async def connect(self, options: RealtimeModelConfig) -> None:
         """See TransportModel.
@@ -119,9 +118,7 @@ class ToolCalls(RealtimeModel):
         await self._model.send_event(event)
 
     async def close(self) -> None:
-        """Hang up, if it has not been done."""
-        if not self._closed:
-            await self.hang_up()
+        """Do nothing: the session would hang up in a task that waits for who asks."""
 
     async def hang_up(self) -> None:
         """Close the model; the tools are ended by who owns the tasks."""
@@ -185,7 +182,7 @@ class ToolCalls(RealtimeModel):
 
     async def _follow(self, handoffs: Sequence[FunctionCall]) -> None:
         try:
-            await asyncio.gather(*filter(None, map(self._dispatch, handoffs)))
+            await asyncio.gather(*map(self._dispatch, handoffs))
         finally:
             self._handing_over -= len(handoffs)
         if self._owed and not self._handing_over:
@@ -203,12 +200,10 @@ class ToolCalls(RealtimeModel):
         # What else the response calls is still the old agent's.
         if self._ongoing and call.name in self._handoffs:
             self._held.append(call)
-        elif work := self._dispatch(call):
-            self._tasks.start(work)
+        else:
+            self._tasks.start(self._dispatch(call))
 
-    def _dispatch(self, call: FunctionCall) -> Coroutine[Any, Any, None] | None:
-        if self._session is None:
-            return None
+    def _dispatch(self, call: FunctionCall) -> Coroutine[Any, Any, None]:
         fields = (call.name, call.call_id, call.arguments, call.id)
         called = RealtimeModelToolCallEvent(*fields)
         work = partial(self._session.on_event, called)
