@@ -88,8 +88,6 @@ class Answerer:
         self._texts.put_nowait(None)
 
 
-
-
 @asynccontextmanager
 async def answering(
     script: Callable[[Answerer], Awaitable[None]],

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import subprocess
@@ -202,8 +203,8 @@ async def test_who_is_muted_is_not_heard_and_stays_so(
         await client.connect()
         client.mute(False)
         asked = upcoming(client, TRANSCRIBED)
-        voice.say(await speak("What is two plus two?"))
-        assert "two plus two" in (await got(asked))["transcript"].lower()
+        voice.say(await speak("What is seven times eight?"))
+        assert "seven times eight" in (await got(asked))["transcript"].lower()
         assert client.muted is False
 
 
@@ -296,7 +297,9 @@ async def test_the_hook_may_give_another_connection() -> None:
         assert new.connectionState == "closed"
 
 
-@pytest.mark.parametrize("server", ["stun:127.0.0.1:9", RTCIceServer("stun:[::1]:9")])
+@pytest.mark.parametrize(
+    "server", ["stun:127.0.0.1:9", RTCIceServer("stun:127.0.0.1:9")]
+)
 async def test_ice_servers_may_be_given(server: str | RTCIceServer) -> None:
     async with answering(silent) as url, transport(url, ice_servers=[server]) as client:
         posted = upcoming(client, "session.updated")
@@ -330,12 +333,12 @@ async def test_openai_is_where_it_goes_by_default() -> None:
 
 
 async def test_a_refusal_is_told_in_the_servers_words(recorder: Recorder) -> None:
-    recorder.fail(400, "No such model for sk-any-0123456789.")
+    recorder.fail(400, "No such model for hunter2.")
     async with transport(f"{recorder.url}/realtime/calls") as client:
         with pytest.raises(HandshakeRefused, match="No such model") as caught:
-            await client.connect()
+            await client.connect(api_key="hunter2")
         assert caught.value.http_status == 400
-        assert "0123456789" not in str(caught.value)
+        assert "hunter2" not in str(caught.value)
         assert client.status == "disconnected"
 
 
@@ -352,7 +355,9 @@ async def test_a_call_that_never_opens_is_given_up() -> None:
 
     def lose(connection: RTCPeerConnection) -> None:
         # Its checks go nowhere, as where UDP is blocked.
-        [gatherer] = {s.transport.transport.iceGatherer for s in connection.getSenders()}
+        [gatherer] = {
+            s.transport.transport.iceGatherer for s in connection.getSenders()
+        }
         gatherer._connection.get_component_candidates = _no_candidates
 
     async def _no_candidates(*_: object, **__: object) -> list[object]:
@@ -373,36 +378,36 @@ def belongings() -> tuple[int, set[str], set[asyncio.Task[Any]]]:
 
 
 async def given_back(before: tuple[int, set[str], set[asyncio.Task[Any]]]) -> None:
+    descriptors, threads, tasks = before
     async with asyncio.timeout(10):
-        while belongings() != before:
+        while True:
+            now = belongings()
+            if now[0] <= descriptors and now[1] <= threads and now[2] <= tasks:
+                return
             await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("turns", [1, 2, 4, 8, 16, 32, 64, 128, 256, 512])
 @pytest.mark.parametrize("end", ["cancel", "close"])
 async def test_whenever_a_connect_is_ended_it_leaves_nothing_behind(
-    url: str, turns: int, end: str
+    turns: int, end: str
 ) -> None:
-    client = transport(url, audio_events=True, media_track=Microphone())
-    await client.connect()
-    await client.close()
-    gc.collect()
-    await asyncio.sleep(0)
     before = belongings()
-    connecting = asyncio.create_task(client.connect())
-    for _ in range(turns):
-        await asyncio.sleep(0)
-    if end == "cancel":
-        connecting.cancel()
-        await asyncio.wait([connecting])
-    await client.close()
-    await asyncio.wait([connecting])
-    if not connecting.cancelled():
-        connecting.exception()
-    assert client.status == "disconnected"
-    await given_back(before)
-    await client.connect()
-    await client.close()
+    async with answering(silent) as url:
+        client = transport(url, audio_events=True, media_track=Microphone())
+        connecting = asyncio.create_task(client.connect())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        if end == "cancel":
+            connecting.cancel()
+            await asyncio.wait([connecting])
+        else:
+            await client.close()
+        assert client.status == "disconnected"
+        with contextlib.suppress(asyncio.CancelledError, InvalidRequest):
+            await connecting
+        await client.connect()
+        await client.close()
     await given_back(before)
 
 

@@ -28,6 +28,7 @@ from offhook.media.private import (
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
+    stop_asking,
     turn_deaf,
 )
 from offhook.media.tracks import PulledTrack
@@ -190,6 +191,7 @@ class Dialer:
             # Sockets that it has half made would stay.
             await asyncio.wait([self._gathering])
         await self.connection.close()
+        await stop_asking(self.connection)
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -18,7 +18,12 @@ from aiortc.exceptions import InvalidStateError
 
 from offhook.errors import InvalidRequest
 from offhook.media.descriptions import check_bundle
-from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.media.private import (
+    listen_eagerly,
+    measure_levels_quickly,
+    offer_loopback_when_alone,
+    stop_asking,
+)
 from offhook.media.tracks import PulledTrack, pcm_of
 from offhook.protocol import sdp
 
@@ -67,6 +72,7 @@ class Peer:
         patience: float = _CONNECT_SECONDS,
     ) -> None:
         offer_loopback_when_alone()
+        measure_levels_quickly()
         self._listener = listener
         self._patience = patience
         # No STUN server by default: a dead one costs five seconds per call.
@@ -184,6 +190,7 @@ class Peer:
 
     async def _close(self) -> None:
         await self._connection.close()
+        await stop_asking(self._connection)
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()

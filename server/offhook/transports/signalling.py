@@ -31,7 +31,9 @@ class Answer(NamedTuple):
     call_id: str | None
 
 
-async def exchange(url: str, key: str, offer: str, headers: Mapping[str, str]) -> Answer:
+async def exchange(
+    url: str, key: str, offer: str, headers: Mapping[str, str]
+) -> Answer:
     """Post an offer, once; redirects are not followed, as the key must go nowhere else.
 
     The standard proxy variables hold, except for a server on this machine. Cancelling
