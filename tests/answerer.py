@@ -15,7 +15,6 @@ from aiortc import (
 )
 from aiortc.contrib.media import MediaBlackhole
 from starlette.applications import Starlette
-from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -24,6 +23,8 @@ from tests.relays import serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from starlette.requests import Request
 
 SDP = "application/sdp"
 
@@ -91,8 +92,12 @@ class Answerer:
 @asynccontextmanager
 async def answering(
     script: Callable[[Answerer], Awaitable[None]],
+    rewritten: Callable[[str], str] = str,
 ) -> AsyncIterator[str]:
-    """Run a server that does what the script says with each call."""
+    """Run a server that does what the script says with each call.
+
+    Its answers go out as they are rewritten.
+    """
     async with AsyncExitStack() as stack:
         group = await stack.enter_async_context(asyncio.TaskGroup())
 
@@ -104,7 +109,7 @@ async def answering(
         async def calls(request: Request) -> Response:
             call = await stack.enter_async_context(Answerer())
             tasks.append(group.create_task(run(call)))
-            answer = await call.answer((await request.body()).decode())
+            answer = rewritten(await call.answer((await request.body()).decode()))
             location = {"Location": f"/v1/realtime/calls/rtc_{len(tasks)}"}
             return Response(answer, 201, headers=location, media_type=SDP)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import pytest
 from websockets.asyncio.server import serve
@@ -14,7 +14,6 @@ from offhook.errors import InvalidRequest, UpstreamError, WireClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
     from contextlib import AbstractAsyncContextManager
 
     from offhook.speech import Engines
@@ -80,7 +79,7 @@ class Server(Protocol):
 @asynccontextmanager
 async def sockets(script: Callable[[Server], Awaitable[None]]) -> AsyncIterator[str]:
     """Script the connections of a WebSocket server."""
-    async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
+    async with serve(cast("Any", script), "127.0.0.1", 0, close_timeout=0.1) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
 
 

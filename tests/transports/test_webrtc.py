@@ -27,7 +27,7 @@ from offhook.errors import (
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from tests.answerer import Answerer, answering
 from tests.caller import Microphone
-from tests.relays import ANSWER, Recorder
+from tests.relays import ANSWER, Recorder, hold
 from tests.transports.conformance import HEARD, UPDATED, Conformance, got, upcoming
 
 if TYPE_CHECKING:
@@ -221,11 +221,13 @@ async def test_the_call_and_its_connection_can_be_seen() -> None:
     async with answering(silent) as url, transport(url) as client:
         assert (client.call_id, client.peer_connection) == (None, None)
         await client.connect()
-        assert client.call_id == "rtc_1"
-        assert client.peer_connection is not None
-        assert client.peer_connection.connectionState == "connected"
+        first = (client.call_id, client.peer_connection)
+        assert first[0] == "rtc_1"
+        assert first[1] is not None
+        assert first[1].connectionState == "connected"
         await client.close()
-        assert (client.call_id, client.peer_connection) == ("rtc_1", None)
+        last = (client.call_id, client.peer_connection)
+        assert last == ("rtc_1", None)
         await client.connect()
         assert client.call_id == "rtc_2"
 
@@ -349,25 +351,40 @@ async def test_an_answer_that_is_none_is_told(recorder: Recorder) -> None:
             await client.connect()
 
 
+async def nobody(call: Server) -> None:
+    raise AssertionError("nobody should come")
+
+
 async def test_a_call_that_never_opens_is_given_up() -> None:
-    async def nobody(call: Server) -> None:
-        raise AssertionError("nobody should come")
+    def unreachable(answer: str) -> str:
+        # Checks that do not prove who they come from are not answered.
+        return answer.replace("a=ice-pwd:", "a=ice-pwd:x")
 
-    def lose(connection: RTCPeerConnection) -> None:
-        # Its checks go nowhere, as where UDP is blocked.
-        [gatherer] = {
-            s.transport.transport.iceGatherer for s in connection.getSenders()
-        }
-        gatherer._connection.get_component_candidates = _no_candidates
-
-    async def _no_candidates(*_: object, **__: object) -> list[object]:
-        return []
-
-    options = {"change_peer_connection": lose, "open_timeout": 0.5}
-    async with answering(nobody) as url, transport(url, **options) as client:
+    async with (
+        answering(nobody, unreachable) as url,
+        transport(url, open_timeout=0.5) as client,
+    ):
         with pytest.raises(UpstreamError, match="UDP ports may be blocked") as caught:
             await client.connect()
         assert (caught.value.code, caught.value.status) == ("upstream_timeout", 504)
+        assert (client.status, client.peer_connection) == ("disconnected", None)
+
+
+async def test_a_server_that_does_not_answer_is_given_up(recorder: Recorder) -> None:
+    recorder.reply = hold
+    url = f"{recorder.url}/realtime/calls"
+    async with transport(url, open_timeout=0.2) as client:
+        with pytest.raises(UpstreamError, match=r"0\.2 seconds, answer the offer"):
+            await client.connect()
+
+
+async def test_an_answer_without_audio_is_told() -> None:
+    def quiet(answer: str) -> str:
+        return answer.replace("a=sendrecv", "a=inactive")
+
+    async with answering(nobody, quiet) as url, transport(url) as client:
+        with pytest.raises(UpstreamError, match="it has no audio"):
+            await client.connect()
 
 
 def belongings() -> tuple[int, set[str], set[asyncio.Task[Any]]]:

@@ -20,6 +20,7 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
+from av.frame import Frame
 
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.media.descriptions import check_bundle
@@ -35,8 +36,6 @@ from offhook.media.tracks import PulledTrack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from av.frame import Frame
 
 _log = logging.getLogger(__name__)
 
@@ -250,7 +249,9 @@ class Dialer:
     ) -> None:
         try:
             while True:
-                hear(await track.recv())
+                frame = await track.recv()
+                if isinstance(frame, Frame):
+                    hear(frame)
         except MediaStreamError:
             return
 

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest, WireClosed
 from offhook.events import parse, serialise
