@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Self
+import contextlib
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Self
 
 from aiortc import (
     MediaStreamTrack,
     RTCConfiguration,
     RTCDataChannel,
+    RTCIceTransport,
     RTCPeerConnection,
     RTCSessionDescription,
 )
-from aiortc.contrib.media import MediaBlackhole
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame
 from starlette.applications import Starlette
 from starlette.responses import Response
 from starlette.routing import Route
@@ -22,11 +25,26 @@ from tests.caller import Microphone
 from tests.relays import serving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from starlette.requests import Request
 
 SDP = "application/sdp"
+_CONNECTION = "_connection"  # aioice's, inside aiortc's
+_PROTOCOLS = "_protocols"  # one for each socket
+
+
+class _Lossy:
+    """A socket's transport, from which nothing leaves."""
+
+    def __init__(self, transport: Any) -> None:
+        self._transport = transport
+
+    def sendto(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Answerer:
@@ -35,8 +53,8 @@ class Answerer:
     def __init__(self) -> None:
         self.peer = RTCPeerConnection(RTCConfiguration([]))
         self.voice = Microphone()
-        self.ear = MediaBlackhole()
-        self.tracks: list[MediaStreamTrack] = []
+        self._sound: asyncio.Future[AudioFrame] = asyncio.Future()
+        self._listening: asyncio.Task[None] | None = None
         self.opened: asyncio.Future[RTCDataChannel] = asyncio.Future()
         self._texts: asyncio.Queue[str | None] = asyncio.Queue()
         self._closed = asyncio.Event()
@@ -53,8 +71,10 @@ class Answerer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self.ear.stop()
         await self.peer.close()
+        if self._listening:
+            self._listening.cancel()
+            await asyncio.wait([self._listening])
 
     async def send(self, text: str) -> None:
         (await self.opened).send(text)
@@ -75,9 +95,37 @@ class Answerer:
     async def wait_closed(self) -> None:
         await self._closed.wait()
 
+    async def vanish(self) -> None:
+        """Be gone without a goodbye, as a machine without power."""
+        await self._ice().stop()
+
+    @contextmanager
+    def mute(self) -> Iterator[None]:
+        """Send nothing at all, as behind a network that loses everything."""
+        protocols = getattr(getattr(self._ice(), _CONNECTION), _PROTOCOLS)
+        transports = [protocol.transport for protocol in protocols]
+        for protocol in protocols:
+            protocol.transport = _Lossy(protocol.transport)
+        yield
+        for protocol, transport in zip(protocols, transports, strict=True):
+            protocol.transport = transport
+
+    async def heard(self) -> AudioFrame:
+        """Return a frame that was received."""
+        return await self._sound
+
+    def _ice(self) -> RTCIceTransport:
+        return self.peer.getSenders()[0].transport.transport
+
     def _on_track(self, track: MediaStreamTrack) -> None:
-        self.tracks.append(track)
-        self.ear.addTrack(track)
+        self._listening = asyncio.create_task(self._listen(track))
+
+    async def _listen(self, track: MediaStreamTrack) -> None:
+        with contextlib.suppress(MediaStreamError):
+            while True:
+                frame = await track.recv()
+                if isinstance(frame, AudioFrame) and not self._sound.done():
+                    self._sound.set_result(frame)
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
         channel.on("message", self._texts.put_nowait)
@@ -103,7 +151,6 @@ async def answering(
 
         async def run(call: Answerer) -> None:
             await call.opened
-            await call.ear.start()
             await script(call)
 
         async def calls(request: Request) -> Response:

@@ -215,7 +215,7 @@ class Dialer:
         channel.bufferedAmountLowThreshold = _UNSENT_BYTES
         channel.on("open", self._opened.set)
         channel.on("message", self._on_message)
-        channel.on("close", lambda: self._end(None))
+        channel.on("close", self._on_close)
         channel.on("bufferedamountlow", self._room.set)
         connection.on("connectionstatechange", self._on_state)
 
@@ -283,11 +283,14 @@ class Dialer:
             self._message(text)
 
     def _on_state(self) -> None:
-        state = self.connection.connectionState
-        if state == "failed":
-            self._end("the network path is lost")
-        elif state == "closed":
-            self._end(None)
+        if self.connection.connectionState in ("failed", "closed"):
+            self._on_close()
+
+    def _on_close(self) -> None:
+        # Without a network aiortc closes everything, too; only ICE knows why.
+        voice = self._voice()
+        ice = voice.receiver.transport.transport.state if voice else "closed"
+        self._end("the network path is lost" if ice == "failed" else None)
 
     def _end(self, reason: str | None) -> None:
         if self._ended:
