@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from websockets.asyncio.server import serve
@@ -77,9 +77,9 @@ class Server(Protocol):
 
 
 @asynccontextmanager
-async def sockets(script: Callable[[Server], Awaitable[None]]) -> AsyncIterator[str]:
+async def scripted(script: Callable[[Any], Awaitable[None]]) -> AsyncIterator[str]:
     """Script the connections of a WebSocket server."""
-    async with serve(cast("Any", script), "127.0.0.1", 0, close_timeout=0.1) as server:
+    async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
 
 
@@ -90,7 +90,7 @@ class Conformance:
 
     @pytest.fixture
     def scripted(self) -> Scripted:
-        return sockets
+        return scripted
 
     @pytest.fixture
     def url(self, local_url: str) -> str:

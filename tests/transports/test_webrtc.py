@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import subprocess
 import sys
 import threading
 import wave
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +22,7 @@ from offhook.errors import (
     MissingExtra,
     UpstreamError,
 )
+from offhook.testing.conformance import TransportConformance
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from tests.answerer import Answerer, answering
 from tests.caller import Microphone
@@ -31,10 +30,11 @@ from tests.relays import ANSWER, Recorder, hold
 from tests.transports.conformance import HEARD, UPDATED, Conformance, got, upcoming
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
     from offhook.speech import Engines
+    from offhook.transports.base import RealtimeTransportLayer
     from tests.transports.conformance import Make, Scripted, Server
 
 pytestmark = pytest.mark.anyio
@@ -144,6 +144,14 @@ class TestWebRTC(Conformance):
         self, make: Make, scripted: Scripted, code: int, fails: int
     ) -> None:
         await super().test_the_server_closes(make, scripted, code, fails)
+
+
+class TestAsAnyTransport(TransportConformance):
+    cycles = 100
+
+    @pytest.fixture
+    def make(self, url: str) -> Callable[[], RealtimeTransportLayer]:
+        return lambda: transport(url)
 
 
 def written(path: Path, pcm: bytes) -> str:
@@ -425,31 +433,6 @@ async def test_whenever_a_connect_is_ended_it_leaves_nothing_behind(
             await connecting
         await client.connect()
         await client.close()
-    await given_back(before)
-
-
-@asynccontextmanager
-async def memory_is_flat() -> AsyncIterator[None]:
-    def pages() -> int:
-        gc.collect()
-        with open("/proc/self/statm") as file:
-            return int(file.read().split()[1])
-
-    before = pages()
-    yield
-    assert (pages() - before) * os.sysconf("SC_PAGE_SIZE") < 16 * 2**20
-
-
-async def test_a_hundred_calls_leave_nothing_behind(url: str) -> None:
-    client = transport(url, audio_events=True, media_track=Microphone())
-    for _ in range(5):
-        await client.connect()
-        await client.close()
-    before = belongings()
-    async with memory_is_flat():
-        for _ in range(100):
-            await client.connect()
-            await client.close()
     await given_back(before)
 
 
