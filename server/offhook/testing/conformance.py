@@ -44,7 +44,7 @@ class TransportConformance:
     cycles = 20
     steps = 100
 
-    @pytest.fixture(scope="session")
+    @pytest.fixture
     def anyio_backend(self) -> str:
         """Transports belong to asyncio."""
         return "asyncio"
