@@ -6,16 +6,14 @@ import os
 import subprocess
 import sys
 import threading
-import wave
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 from aiortc.contrib.media import MediaPlayer, MediaRecorder
 from starlette.responses import Response
 
-from offhook.audio import dbfs, resample
+from offhook.audio import dbfs
 from offhook.errors import (
     HandshakeRefused,
     InvalidRequest,
@@ -28,6 +26,7 @@ from tests.answerer import Answerer, answering
 from tests.caller import Microphone
 from tests.relays import ANSWER, Recorder, hold
 from tests.transports.conformance import HEARD, UPDATED, Conformance, got, upcoming
+from tests.waves import read, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -152,22 +151,6 @@ class TestAsAnyTransport(TransportConformance):
     @pytest.fixture
     def make(self, url: str) -> Callable[[], RealtimeTransportLayer]:
         return lambda: transport(url)
-
-
-def written(path: Path, pcm: bytes) -> str:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(24000)
-        file.writeframes(pcm)
-    return str(path)
-
-
-def read(path: Path) -> bytes:
-    with wave.open(str(path)) as file:
-        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
-        left = samples.reshape(-1, file.getnchannels())[:, 0]
-        return resample(left.tobytes(), file.getframerate(), 24000)
 
 
 async def test_a_file_speaks_and_a_file_records(
