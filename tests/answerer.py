@@ -62,7 +62,8 @@ class Answerer:
         self.peer.on("datachannel", self._on_channel)
 
     async def answer(self, offer: str) -> str:
-        self.peer.addTrack(self.voice)
+        if "m=audio" in offer:
+            self.peer.addTrack(self.voice)
         await self.peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
         await self.peer.setLocalDescription(await self.peer.createAnswer())
         return str(self.peer.localDescription.sdp)
@@ -115,7 +116,8 @@ class Answerer:
         return await self._sound
 
     def _ice(self) -> RTCIceTransport:
-        return self.peer.getSenders()[0].transport.transport
+        assert self.peer.sctp
+        return self.peer.sctp.transport.transport
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track))

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +32,6 @@ from tests.waves import read, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from offhook.speech import Engines
     from offhook.transports.base import RealtimeTransportLayer
@@ -146,7 +147,7 @@ class TestWebRTC(Conformance):
 
 
 class TestAsAnyTransport(TransportConformance):
-    cycles = 100
+    steps = 30
 
     @pytest.fixture
     def make(self, url: str) -> Callable[[], RealtimeTransportLayer]:
@@ -416,6 +417,27 @@ async def test_whenever_a_connect_is_ended_it_leaves_nothing_behind(
             await connecting
         await client.connect()
         await client.close()
+    await given_back(before)
+
+
+def resident() -> int:
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+async def test_a_hundred_calls_leave_nothing_behind(url: str) -> None:
+    """And no memory: after the first thirty, which warm up both sides."""
+
+    async def cycles(count: int) -> int:
+        for _ in range(count):
+            await client.connect()
+            await client.close()
+        gc.collect()
+        return resident()
+
+    client = transport(url, audio_events=True, media_track=Microphone())
+    warm, before = await cycles(30), belongings()
+    assert await cycles(100) - warm < 8 * 2**20
     await given_back(before)
 
 

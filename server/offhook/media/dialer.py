@@ -24,8 +24,8 @@ from av.frame import Frame
 
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.media.descriptions import check_bundle
+from offhook.media.presence import SILENCE_SECONDS, gone
 from offhook.media.private import (
-    is_there,
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
@@ -43,9 +43,6 @@ _log = logging.getLogger(__name__)
 _CHANNEL = "oai-events"
 # Bytes in aiortc's queue; whoever sends more waits.
 _UNSENT_BYTES = 2**20
-# So long nothing may come before the connection counts as disturbed, and again before
-# it is given up: libwebrtc's patience, and the JavaScript SDK's.
-_SILENT_SECONDS = 5.0
 
 # Takes an offer to the server, and brings its answer.
 Exchange = Callable[[str], Awaitable[str]]
@@ -84,7 +81,7 @@ class Dialer:
         change: Change | None = None,
         ice_servers: Sequence[RTCIceServer | str] = (),
         patience: float | None = 15.0,
-        silence: float = _SILENT_SECONDS,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         offer_loopback_when_alone()
         measure_levels_quickly()
@@ -256,27 +253,8 @@ class Dialer:
             return
 
     async def _watch(self) -> None:
-        """End the call if the other side is silent; aioice would take half a minute."""
-        voice = self._voice()
-        if voice is None:
-            return
-        loop, ice = asyncio.get_running_loop(), voice.receiver.transport.transport
-        received, alive, disturbed = -1, loop.time(), False
-        while loop.time() - alive < 2 * self._silence:
-            await asyncio.sleep(self._silence / 5)
-            count = await self._received()
-            if count != received or await is_there(ice):
-                if disturbed:
-                    _log.info("the connection is back")
-                received, alive, disturbed = count, loop.time(), False
-            elif loop.time() - alive >= self._silence and not disturbed:
-                disturbed = True
-                _log.warning("nothing has come for %g s", self._silence)
+        await gone(self.connection, self._silence)
         self._end(f"nothing has come for {2 * self._silence:g} seconds")
-
-    async def _received(self) -> int:
-        stats = await self.connection.getStats()
-        return sum(getattr(entry, "packetsReceived", 0) for entry in stats.values())
 
     def _on_message(self, text: str | bytes) -> None:
         if isinstance(text, str) and not self._ended:
