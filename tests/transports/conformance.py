@@ -14,7 +14,6 @@ from offhook.errors import InvalidRequest, UpstreamError, WireClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
     from contextlib import AbstractAsyncContextManager
 
     from offhook.speech import Engines
@@ -78,7 +77,7 @@ class Server(Protocol):
 
 
 @asynccontextmanager
-async def sockets(script: Callable[[Server], Awaitable[None]]) -> AsyncIterator[str]:
+async def scripted(script: Callable[[Any], Awaitable[None]]) -> AsyncIterator[str]:
     """Script the connections of a WebSocket server."""
     async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
@@ -91,7 +90,7 @@ class Conformance:
 
     @pytest.fixture
     def scripted(self) -> Scripted:
-        return sockets
+        return scripted
 
     @pytest.fixture
     def url(self, local_url: str) -> str:

@@ -12,13 +12,17 @@ from offhook.wire.pushed import Pushed
 pytestmark = pytest.mark.anyio
 
 
+def unexpected(error: InvalidRequest) -> None:
+    raise error
+
+
 async def test_what_waits_goes_in_order_and_draining_waits_for_it() -> None:
     box, (near, far) = Outbox(), pair()
     await box.drain()
     for number in range(300):
         box.put(str(number))
     draining = asyncio.create_task(box.drain())
-    writing = asyncio.create_task(box.write(near, pytest.fail))
+    writing = asyncio.create_task(box.write(near, unexpected))
     assert await far.receive() == "0"
     assert not draining.done()
     assert [int(await far.receive()) for _ in range(299)] == [*range(1, 300)]
@@ -45,8 +49,8 @@ async def test_what_a_broken_wire_did_not_take_is_kept_for_the_next() -> None:
     box, (near, far), (other, end) = Outbox(), pair(), pair()
     await far.close(1001)
     box.put("kept")
-    await asyncio.wait_for(box.write(near, pytest.fail), 10)
-    writing = asyncio.create_task(box.write(other, pytest.fail))
+    await asyncio.wait_for(box.write(near, unexpected), 10)
+    writing = asyncio.create_task(box.write(other, unexpected))
     assert await asyncio.wait_for(end.receive(), 10) == "kept"
     writing.cancel()
 
@@ -55,7 +59,7 @@ async def test_clearing_while_a_text_leaves_counts_nothing_twice() -> None:
     box, (near, far) = Outbox(), pair()
     for _ in range(400):
         box.put("x")
-    writing = asyncio.create_task(box.write(near, pytest.fail))
+    writing = asyncio.create_task(box.write(near, unexpected))
     assert await far.receive() == "x"
     box.clear()
     box.put("after")

@@ -74,14 +74,14 @@ class _Microphone(MediaStreamTrack):
 
     def __init__(self) -> None:
         super().__init__()
-        self._loop = asyncio.get_running_loop()
+        self._home = asyncio.get_running_loop()
         self._blocks: deque[bytes] = deque(maxlen=_UNSENT_BLOCKS)
         self._arrived = asyncio.Event()
 
     def capture(self, block: Any, *_: object) -> None:
         """Take what PortAudio's thread brings."""
         try:
-            self._loop.call_soon_threadsafe(self._take, bytes(block))
+            self._home.call_soon_threadsafe(self._take, bytes(block))
         except RuntimeError:
             pass  # the loop has just ended
 

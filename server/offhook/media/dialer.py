@@ -20,14 +20,16 @@ from aiortc import (
 )
 from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
+from av.frame import Frame
 
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.media.descriptions import check_bundle
+from offhook.media.presence import SILENCE_SECONDS, gone
 from offhook.media.private import (
-    is_there,
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
+    stop_asking,
     turn_deaf,
 )
 from offhook.media.tracks import PulledTrack
@@ -35,17 +37,12 @@ from offhook.media.tracks import PulledTrack
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from av.frame import Frame
-
 _log = logging.getLogger(__name__)
 
 # What OpenAI's own clients call their channel.
 _CHANNEL = "oai-events"
 # Bytes in aiortc's queue; whoever sends more waits.
 _UNSENT_BYTES = 2**20
-# So long nothing may come before the connection counts as disturbed, and again before
-# it is given up: libwebrtc's patience, and the JavaScript SDK's.
-_SILENT_SECONDS = 5.0
 
 # Takes an offer to the server, and brings its answer.
 Exchange = Callable[[str], Awaitable[str]]
@@ -84,7 +81,7 @@ class Dialer:
         change: Change | None = None,
         ice_servers: Sequence[RTCIceServer | str] = (),
         patience: float | None = 15.0,
-        silence: float = _SILENT_SECONDS,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         offer_loopback_when_alone()
         measure_levels_quickly()
@@ -190,6 +187,7 @@ class Dialer:
             # Sockets that it has half made would stay.
             await asyncio.wait([self._gathering])
         await self.connection.close()
+        await stop_asking(self.connection)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -214,7 +212,7 @@ class Dialer:
         channel.bufferedAmountLowThreshold = _UNSENT_BYTES
         channel.on("open", self._opened.set)
         channel.on("message", self._on_message)
-        channel.on("close", lambda: self._end(None))
+        channel.on("close", self._on_close)
         channel.on("bufferedamountlow", self._room.set)
         connection.on("connectionstatechange", self._on_state)
 
@@ -248,43 +246,29 @@ class Dialer:
     ) -> None:
         try:
             while True:
-                hear(await track.recv())
+                frame = await track.recv()
+                if isinstance(frame, Frame):
+                    hear(frame)
         except MediaStreamError:
             return
 
     async def _watch(self) -> None:
-        """End the call if the other side is silent; aioice would take half a minute."""
-        voice = self._voice()
-        if voice is None:
-            return
-        loop, ice = asyncio.get_running_loop(), voice.receiver.transport.transport
-        received, alive, disturbed = -1, loop.time(), False
-        while loop.time() - alive < 2 * self._silence:
-            await asyncio.sleep(self._silence / 5)
-            count = await self._received()
-            if count != received or await is_there(ice):
-                if disturbed:
-                    _log.info("the connection is back")
-                received, alive, disturbed = count, loop.time(), False
-            elif loop.time() - alive >= self._silence and not disturbed:
-                disturbed = True
-                _log.warning("nothing has come for %g s", self._silence)
+        await gone(self.connection, self._silence)
         self._end(f"nothing has come for {2 * self._silence:g} seconds")
-
-    async def _received(self) -> int:
-        stats = await self.connection.getStats()
-        return sum(getattr(entry, "packetsReceived", 0) for entry in stats.values())
 
     def _on_message(self, text: str | bytes) -> None:
         if isinstance(text, str) and not self._ended:
             self._message(text)
 
     def _on_state(self) -> None:
-        state = self.connection.connectionState
-        if state == "failed":
-            self._end("the network path is lost")
-        elif state == "closed":
-            self._end(None)
+        if self.connection.connectionState in ("failed", "closed"):
+            self._on_close()
+
+    def _on_close(self) -> None:
+        # Without a network aiortc closes everything, too; only ICE knows why.
+        voice = self._voice()
+        ice = voice.receiver.transport.transport.state if voice else "closed"
+        self._end("the network path is lost" if ice == "failed" else None)
 
     def _end(self, reason: str | None) -> None:
         if self._ended:

@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
@@ -28,6 +28,7 @@ _log = logging.getLogger(__name__)
 _UNHEARD_FRAMES = 50
 
 
+@runtime_checkable
 class Recorder(Protocol):
     """What takes a track, such as aiortc's MediaRecorder and MediaBlackhole."""
 
@@ -80,7 +81,8 @@ class Incoming(MediaStreamTrack):
                 raise MediaStreamError
             self._arrived.clear()
             await self._arrived.wait()
-        frame, frame.pts = self._frames.popleft()
+        frame, pts = self._frames.popleft()
+        frame.pts = pts
         return frame
 
     def stop(self) -> None:
@@ -114,7 +116,7 @@ class Hearing:
             for sink in self._sinks:
                 if sink == "speakers":
                     sink = await stack.enter_async_context(speakers())
-                if not isinstance(sink, str) and callable(sink):
+                if callable(sink):
                     tracks.append(Incoming())
                     beside(stack, _deliver(tracks[-1], sink))
 
@@ -125,7 +127,7 @@ class Hearing:
             yield put if tracks else None
 
     async def _started(self) -> list[Incoming]:
-        recorders = [sink for sink in self._sinks if hasattr(sink, "addTrack")]
+        recorders = [sink for sink in self._sinks if isinstance(sink, Recorder)]
         for recorder in recorders[len(self._recorded) :]:
             track = Incoming()
             recorder.addTrack(track)

@@ -17,13 +17,14 @@ from aiortc.jitterbuffer import JitterBuffer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiortc import RTCIceTransport, RTCRtpReceiver
+    from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver
     from av import AudioFrame
 
 # aiortc waits for 4 packets before it hands out the first (80 ms for the whole call)
 # and, after one loss, for 16 (320 ms). An ear that listens for turns wants neither.
 _CAPACITY = 4
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+_STARTED = "_RTCIceTransport__start"
 
 
 def listen_eagerly(receiver: RTCRtpReceiver) -> None:
@@ -60,6 +61,23 @@ async def is_there(transport: RTCIceTransport) -> bool:
             continue
         return True
     return False
+
+
+async def stop_asking(connection: RTCPeerConnection) -> None:
+    """End what a closed connection may still do: ask for consent, for ever.
+
+    aioice begins to when the last check succeeds in the moment of the close.
+    """
+    transports = {t.receiver.transport for t in connection.getTransceivers()}
+    if connection.sctp:
+        transports.add(connection.sctp.transport)
+    for transport in transports:
+        started = getattr(transport.transport, _STARTED)
+        if started:
+            await started.wait()
+        asking = transport.transport._connection._query_consent_task
+        if asking:
+            asking.cancel()
 
 
 def measure_levels_quickly() -> None:

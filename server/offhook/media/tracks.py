@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import fractions
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiortc import MediaStreamTrack
@@ -16,6 +16,8 @@ from offhook.audio import Resampler, from_float, silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from numpy.typing import NDArray
 
 FRAME_MS = 20
 _RATE = 48000
@@ -98,12 +100,13 @@ async def pcm_of(track: MediaStreamTrack) -> AsyncIterator[bytes]:
 
 
 def _mono(frame: AudioFrame) -> bytes:
-    samples = frame.to_ndarray()
+    samples: NDArray[Any] = frame.to_ndarray()
     if not frame.format.is_planar:
         samples = samples.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.int16:
         # aiortc decodes Opus to stereo; a microphone has both sides alike.
-        return samples.mean(axis=0, dtype=np.float32).astype("<i2").tobytes()
+        whole: NDArray[np.int16] = samples.mean(axis=0, dtype=np.float32).astype("<i2")
+        return whole.tobytes()
     if samples.dtype.kind != "f":
         samples = samples.astype(np.float64) / -float(np.iinfo(samples.dtype).min)
     return from_float(samples.mean(axis=0, dtype=np.float32))

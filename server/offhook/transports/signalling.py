@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 import ssl
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import InvalidRequest, UpstreamError, redact
 from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
@@ -79,7 +79,7 @@ async def _posted(
 ) -> tuple[int, httpx.Headers, bytes]:
     async with (
         # The whole attempt has its limit elsewhere.
-        httpx.AsyncClient(timeout=None, trust_env=not _is_loopback(url)) as client,
+        httpx.AsyncClient(timeout=None, trust_env=not is_loopback(url.host)) as client,
         client.stream("POST", url, content=offer, headers=dict(headers)) as response,
     ):
         body = bytearray()
@@ -102,13 +102,6 @@ def _target(url: str) -> httpx.URL:
             code="invalid_url",
         )
     return parsed
-
-
-def _is_loopback(url: httpx.URL) -> bool:
-    try:
-        return ipaddress.ip_address(url.host).is_loopback
-    except ValueError:
-        return url.host == "localhost"
 
 
 def _fault(error: httpx.HTTPError) -> UpstreamError:
