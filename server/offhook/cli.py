@@ -95,8 +95,8 @@ def _serve(given: dict[str, Any]) -> None:
 async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> None:
     import uvicorn
 
-    from offhook.http.direct import DirectWebSocket
     from offhook.http.handshake import quiet_refusals
+    from offhook.wire.server import DirectWebSocket
 
     quiet_refusals()
 

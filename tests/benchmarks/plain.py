@@ -42,7 +42,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
-        uvicorn.Server(config).run([listener])
+        asyncio.run(uvicorn.Server(config).serve([listener]))
 
 
 if __name__ == "__main__":

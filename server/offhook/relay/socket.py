@@ -13,7 +13,6 @@ from starlette.websockets import WebSocket
 
 from offhook.errors import InvalidRequest, NotFound, OffhookError, WireClosed
 from offhook.events import new_id, serialise
-from offhook.http.direct import EXTENSION
 from offhook.http.handshake import (
     accept,
     is_beta,
@@ -25,7 +24,9 @@ from offhook.http.race import first
 from offhook.protocol.policy import Policy
 from offhook.relay.callers import bearer
 from offhook.relay.routes import may_configure
-from offhook.wire.base import Direct, close_frame
+from offhook.wire.base import close_frame
+from offhook.wire.direct import Direct
+from offhook.wire.server import EXTENSION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
