@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 
 async def proxy(websocket: WebSocket) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -258,10 +259,8 @@ async def test_an_upstream_that_fails_is_told_in_the_handshake(
         # A create may have been billed.
         refused, error = await refusal(dialling(relay, key))
         assert (refused, error["code"]) == (401, "spent_api_key")
-    ours = [r.getMessage() for r in caplog.records if r.name.startswith("offhook")]
-    assert ours
-    assert "canary" not in str(ours)
-    assert key not in caplog.text
+    assert "canary" not in logged(caplog)
+    assert key not in logged(caplog)
 
 
 async def test_the_beta_protocol_is_gone(running: Running, far: Far) -> None:
@@ -352,7 +351,7 @@ async def test_mounted_in_another_application(far: Far) -> None:
     async with serving(host, direct=False) as url:
         relay = Relay(f"{url}/voice", None)  # type: ignore[arg-type]  # asks nothing
         grants = app.state.relay.grants
-        key, _ = grants.issue("support", None, 60, __import__("time").time())
+        key, _ = grants.issue("support", None, 60, time.time())
         async with dialling(relay, key) as near:
             await near.recv()
             await (await far.sessions.get()).send(DELTA)
@@ -517,6 +516,8 @@ async def test_a_flood_is_slowed_down_and_then_ended(
         running(AGENTS, direct=direct, upstream=far.url, **limits) as relay,
         talking(relay, far) as (near, upstream),
     ):
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         with pytest.raises(ConnectionClosed) as closed:
             while True:
                 await near.send(AUDIO)
@@ -530,8 +531,8 @@ async def test_a_flood_is_slowed_down_and_then_ended(
             while True:
                 await upstream.recv()
                 arrived += 1
-        # Two seconds' worth at once, and what came while we were patient.
-        assert 200 < arrived < 300
+        # Two seconds' worth at once, and then no more than is allowed.
+        assert 200 < arrived <= 201 + 100 * (loop.time() - began)
 
 
 async def test_a_burst_arrives_whole(running: Running, far: Far) -> None:
@@ -554,8 +555,8 @@ def test_a_pace_allows_a_burst_and_then_so_many_a_second() -> None:
     assert waits == pytest.approx([0.1, 0.2, 0.3])
     assert pace.late
     assert pace.held == 0
-    pace.take(100.4)
-    assert pace.held == pytest.approx(0.4)
+    pace.take(100.35)
+    assert pace.held == pytest.approx(0.35)
     # After a pause there is room again.
     assert pace.take(110.0) == 0
 
@@ -575,11 +576,12 @@ async def test_nothing_secret_is_logged(
             code, reason = await closure(near)
             assert code == 4001
             assert "canary" not in reason
-    lines = [
-        record.getMessage()
-        for record in caplog.records
-        if record.name.startswith(("offhook", "uvicorn"))
-    ]
-    assert any("support" in line for line in lines)
-    assert "canary" not in str(lines)
-    assert key not in str(lines)
+    assert "agent support" in logged(caplog)
+    assert "canary" not in logged(caplog)
+    assert key not in logged(caplog)
+
+
+def logged(caplog: pytest.LogCaptureFixture) -> str:
+    """Return what the relay and its server said."""
+    ours = [r for r in caplog.records if r.name.startswith(("offhook", "uvicorn"))]
+    return "\n".join(record.getMessage() for record in ours)

@@ -25,6 +25,12 @@ EXTENSION = "offhook.direct"
 class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol):
     """Has a `wire.direct.Direct` beside what ASGI has."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Take what uvicorn gives."""
+        super().__init__(*args, **kwargs)
+        # At DEBUG, websockets logs the headers with their keys, and what is said.
+        self.conn.debug = False
+
     def offer(self, text: str) -> bool:
         """Send a text if that can be done at once; say whether."""
         if not self.writable.is_set() or self.conn.state is not State.OPEN:
