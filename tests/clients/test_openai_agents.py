@@ -13,6 +13,7 @@ from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 
 from offhook.audio import resample
 from tests.caller import calling
+from tests.clients.places import AGENT, LOCAL, RELAY, Place
 from tests.clients.records import (
     CALLER_TURN,
     LONG,
@@ -123,6 +124,7 @@ async def running(
     agent: RealtimeAgent[Any] | None = None,
     *,
     call_id: str = "",
+    key: str = "sk-any",
     **config: Any,
 ) -> AsyncIterator[Run]:
     agent = agent or RealtimeAgent(
@@ -132,7 +134,7 @@ async def running(
     run_config.update(config)  # type: ignore[typeddict-item]  # whatever a test needs
     runner = RealtimeRunner(agent, config=run_config)
     url = f"{local_url.replace('http', 'ws')}/realtime"
-    model: RealtimeModelConfig = {"api_key": "sk-any"}
+    model: RealtimeModelConfig = {"api_key": key}
     if call_id:
         model |= {"url": f"{url}?call_id={call_id}", "call_id": call_id}
     else:
@@ -143,8 +145,9 @@ async def running(
         yield run
 
 
-async def test_a_written_turn(local_url: str) -> None:
-    async with running(local_url) as run:
+@pytest.mark.parametrize("place", [LOCAL, RELAY, AGENT], indirect=True)
+async def test_a_written_turn(place: Place) -> None:
+    async with running(place.url, key=await place.key()) as run:
         await run.session.send_message("What is 6 times 7?")
         await run.answers(1)
     check(run.events)
@@ -156,11 +159,12 @@ async def test_a_written_turn(local_url: str) -> None:
     assert run.tokens > 0
 
 
+@pytest.mark.parametrize("place", [LOCAL, RELAY], indirect=True)
 async def test_a_tool_in_a_spoken_turn(
-    local_url: str, speak: Speak, engines: Engines
+    place: Place, speak: Speak, engines: Engines
 ) -> None:
     ASKED.clear()
-    async with running(local_url) as run:
+    async with running(place.url, key=await place.key()) as run:
         await run.say(await speak("What's the weather in Paris?") + SILENCE)
         await run.answers(2)
     assert ASKED == ["Paris"]
@@ -230,9 +234,10 @@ async def test_push_to_talk(local_url: str, speak: Speak) -> None:
     assert [role for role, _ in run.history()] == ["user", "assistant"] * 2
 
 
-async def test_speech_interrupts_what_is_played(local_url: str, speak: Speak) -> None:
+@pytest.mark.parametrize("place", [LOCAL, RELAY, AGENT], indirect=True)
+async def test_speech_interrupts_what_is_played(place: Place, speak: Speak) -> None:
     second = await speak("What is ten plus two?") + SILENCE
-    async with running(local_url) as run:
+    async with running(place.url, key=await place.key()) as run:
         await run.session.send_message(f"Repeat after me: {LONG}")
         await run.until("audio")
         await run.say(second)

@@ -424,9 +424,7 @@ async def test_a_relay_that_ends_tells_both_sides(running: Running, far: Far) ->
         talking(relay, far) as (near, upstream),
     ):
         [serving] = [
-            task
-            for task in asyncio.all_tasks()
-            if "run_asgi" in str(task.get_coro()) and task.get_coro()
+            task for task in asyncio.all_tasks() if "run_asgi" in str(task.get_coro())
         ]
         serving.cancel()
         assert await closure(near) == (1001, "The server ended the session.")
