@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from offhook.relay.app import create_app
 from offhook.settings import Settings
-from offhook.wire.server import DirectWebSocket
+from offhook.wire.server import websocket_protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,7 +59,7 @@ async def serving(
     config = uvicorn.Config(
         app,
         # As `offhook serve` has it.
-        ws=DirectWebSocket if direct else "websockets-sansio",
+        ws=websocket_protocol() if direct else "websockets-sansio",
         ws_per_message_deflate=False,
         log_config=None,
         access_log=False,

@@ -46,6 +46,8 @@ class Far:
         # What it says instead of opening a session.
         self.status: int | None = None
         self.error: str | None = None
+        self.slow = False
+        self.go = asyncio.Event()
 
     def look(self, connection: ServerConnection, request: Request) -> Response | None:
         self.requests.append(request)
@@ -59,6 +61,9 @@ class Far:
         await connection.send(event("session.created", session=session))
         update = json.loads(await connection.recv())
         self.updates.append(update)
+        if self.slow:
+            self.sessions.put_nowait(connection)
+            await self.go.wait()
         if self.error:
             error = {"type": "x", "message": self.error}
             await connection.send(event("error", error=error))
@@ -261,6 +266,21 @@ async def test_an_upstream_that_fails_is_told_in_the_handshake(
         assert (refused, error["code"]) == (401, "spent_api_key")
     assert "canary" not in logged(caplog)
     assert key not in logged(caplog)
+
+
+@pytest.mark.parametrize("error", [None, "no"])
+async def test_a_caller_that_does_not_wait_leaves_nothing_behind(
+    running: Running, far: Far, caplog: pytest.LogCaptureFixture, error: str | None
+) -> None:
+    far.slow, far.error = True, error
+    async with asyncio.timeout(10), running(AGENTS, upstream=far.url) as relay:
+        opening = asyncio.create_task(dialling(relay, await relay.grant()).__aenter__())
+        upstream = await far.sessions.get()
+        opening.cancel()
+        await asyncio.wait([opening])
+        far.go.set()
+        await upstream.wait_closed()
+    assert [r for r in caplog.records if r.levelno >= logging.ERROR] == []
 
 
 async def test_the_beta_protocol_is_gone(running: Running, far: Far) -> None:

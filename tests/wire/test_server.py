@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.client import connect
 
-from offhook.wire.server import EXTENSION, DirectWebSocket
+from offhook.wire.direct import EXTENSION
+from offhook.wire.server import DirectWebSocket, websocket_protocol
 from tests.relays import serving
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ async def test_what_is_offered_is_sent_while_there_is_room() -> None:
             assert 0 < sent < 200
             for _ in range(sent):
                 assert await client.recv() == text
+
+
+def test_this_uvicorn_is_one_that_we_know() -> None:
+    assert websocket_protocol() is DirectWebSocket
 
 
 async def test_no_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from asyncio import Transport
     from collections.abc import Callable
 
+# Under this name an ASGI scope's extensions have the caller's `Direct`.
+EXTENSION = "offhook.direct"
+
 # Some events of 40 ms; what is longer comes in several reads.
 _BUFFER_BYTES = 16 * 2**10
 # RFC 6455 §5.2: the last frame of a text, without extensions.

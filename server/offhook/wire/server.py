@@ -1,7 +1,7 @@
 """uvicorn's WebSocket with a short way: events that can pass at once wake no task.
 
-An application finds it as the extension `offhook.direct` of its scope, and needs it
-not: what does not go the short way comes and goes as ASGI has it.
+An application finds it as an extension of its scope, and needs it not: what does not go
+the short way comes and goes as ASGI has it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,19 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.protocol import State
 
-from offhook.wire.direct import Frames, text_frame
+from offhook.wire.direct import EXTENSION, Frames, text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
-EXTENSION = "offhook.direct"
+# What of uvicorn's is relied on beyond ASGI, as it was in 0.54.
+_RELIED_ON = ("receive", "run_asgi", "send_receive_event_to_app")
+
+
+def websocket_protocol() -> Any:
+    """Choose what uvicorn takes as its `ws`: ours, unless uvicorn has changed."""
+    known = all(hasattr(WebSocketsSansIOProtocol, name) for name in _RELIED_ON)
+    return DirectWebSocket if known else "websockets-sansio"
 
 
 class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol):
