@@ -101,8 +101,8 @@ def _serve(given: dict[str, Any]) -> None:
 async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> None:
     import uvicorn
 
-    from offhook.http.direct import DirectWebSocket
     from offhook.http.handshake import quiet_refusals
+    from offhook.wire.server import websocket_protocol
 
     quiet_refusals()
 
@@ -115,7 +115,7 @@ async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> Non
     config = uvicorn.Config(
         app,
         lifespan="on",
-        ws=DirectWebSocket,
+        ws=websocket_protocol(),
         ws_max_size=event_bytes,
         # Compression costs more than it saves on base64 audio, and invites bombs.
         ws_per_message_deflate=False,

@@ -10,12 +10,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
+
+if TYPE_CHECKING:
+    from starlette.websockets import WebSocket
 
 
 async def proxy(websocket: WebSocket) -> None:
@@ -42,7 +45,7 @@ def main() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         sys.stdout.write(f"http://127.0.0.1:{listener.getsockname()[1]}\n")
         sys.stdout.flush()
-        uvicorn.Server(config).run([listener])
+        asyncio.run(uvicorn.Server(config).serve([listener]))
 
 
 if __name__ == "__main__":

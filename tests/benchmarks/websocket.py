@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
 CALLERS = 20
-ROUNDS = 5
-ROUND_S = 5.0
+ROUNDS = 3
+ROUND_S = 4.0
 EVENT_S = 0.04
 FLOOD = 10_000
 
@@ -113,6 +113,7 @@ async def _proxies(stack: AsyncExitStack) -> dict[str, Proxy]:
             "offhook",
             "serve",
             "--port=0",
+            "--log-level=warning",
             f"--upstream={echo.url}",
             f"--agents={folder / 'agents.toml'}",
         )

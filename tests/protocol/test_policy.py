@@ -101,7 +101,7 @@ def test_a_caller_may_talk_and_listen(event: Any) -> None:
 
 
 def test_of_the_session_it_changes_how_it_is_heard() -> None:
-    own = {
+    own: dict[str, Any] = {
         "output_modalities": ["text"],
         "audio": {
             "input": {
@@ -353,9 +353,8 @@ SECRETS = {
 def test_of_a_session_its_visible_part_is_shown(kind: str) -> None:
     session = {"type": "realtime", "id": "sess_1", "expires_at": 7, "model": "m"}
     audio = {"input": {"turn_detection": {"type": "server_vad"}}}
-    event = {"type": kind, "event_id": "e", "session": session | SECRETS}
-    event["session"] |= {"audio": audio}
-    seen = shown(event)
+    whole = {**session, **SECRETS, "audio": audio}
+    seen = shown({"type": kind, "event_id": "e", "session": whole})
     assert "canary" not in json.dumps(seen)
     assert seen["event_id"] == "e"
     assert seen["session"] == {

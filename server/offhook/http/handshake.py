@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from offhook.errors import NotFound, OffhookError
 from offhook.events import new_id, serialise
@@ -40,10 +41,11 @@ async def accept(websocket: WebSocket) -> None:
 async def refuse_socket(websocket: WebSocket, error: OffhookError) -> None:
     """Refuse a handshake before the upgrade, so that clients see the status."""
     _log.info("refused a WebSocket: %d %s: %s", error.status, error.code, error)
-    if "websocket.http.response" in websocket.scope.get("extensions", {}):
-        await websocket.send_denial_response(answer(error))
-    else:
-        await websocket.close()  # as a 403 without a body
+    with contextlib.suppress(WebSocketDisconnect):  # it did not wait
+        if "websocket.http.response" in websocket.scope.get("extensions", {}):
+            await websocket.send_denial_response(answer(error))
+        else:
+            await websocket.close()  # as a 403 without a body
 
 
 def is_beta(websocket: WebSocket) -> bool:

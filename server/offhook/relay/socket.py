@@ -9,11 +9,10 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from offhook.errors import InvalidRequest, NotFound, OffhookError, WireClosed
 from offhook.events import new_id, serialise
-from offhook.http.direct import EXTENSION
 from offhook.http.handshake import (
     accept,
     is_beta,
@@ -25,7 +24,8 @@ from offhook.http.race import first
 from offhook.protocol.policy import Policy
 from offhook.relay.callers import bearer
 from offhook.relay.routes import may_configure
-from offhook.wire.base import Direct, close_frame
+from offhook.wire.base import close_frame
+from offhook.wire.direct import EXTENSION, Direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -81,7 +81,10 @@ class RealtimeSocket:
             except OffhookError as error:
                 await refuse_socket(websocket, error)
                 return
-            await accept(websocket)
+            try:
+                await accept(websocket)
+            except WebSocketDisconnect:
+                return  # it did not wait
             policy = Policy(fixed=fixed)
             exchange = _Exchange(receive, send, opened.wire, policy, relay.settings)
             exchange.shorten(scope.get("extensions", {}).get(EXTENSION))
@@ -272,6 +275,8 @@ class _Exchange:
                         {"type": "websocket.close", "code": code, "reason": reason}
                     )
             _log.info("a session was closed: %d %s", code, reason)
+        else:
+            _log.info("a caller left: %d %r", *self._left)
         if closed is None:
             await self._wire.close(*(self._left or _BYE))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from offhook.errors import WireClosed
 
@@ -57,24 +57,6 @@ class Wire(Protocol):
 
         Raises:
             ValueError: No side may send this code (RFC 6455 §7.4).
-        """
-
-
-@runtime_checkable
-class Direct(Protocol):
-    """A short way through a connection, for texts that can pass without waiting.
-
-    It wakes no task, which is most of what a text costs. Order is kept: a text goes
-    the short way only where none is on its way through the long one.
-    """
-
-    def offer(self, text: str) -> bool:
-        """Send a text if that can be done at once; say whether."""
-
-    def divert(self, take: Callable[[str], bool]) -> None:
-        """Offer each text that a task waits for to this first.
-
-        It must not block or raise. What it answers with False is received as always.
         """
 
 

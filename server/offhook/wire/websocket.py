@@ -19,8 +19,7 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
-from websockets.frames import Frame, Opcode
-from websockets.protocol import State
+from websockets.protocol import Side, State
 
 from offhook import __version__
 from offhook.addresses import is_loopback
@@ -33,6 +32,7 @@ from offhook.errors import (
     redact,
 )
 from offhook.wire.base import close_frame
+from offhook.wire.direct import Frames, text_frame
 from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
@@ -116,26 +116,30 @@ async def connect_websocket(
         await wire.close()
 
 
-class _Connection(ClientConnection):
-    """websockets' connection, with a look at each text before it is queued."""
+class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
+    """websockets' connection, with a short way past its queue."""
 
-    take: Callable[[str], bool] | None = None
-    waited_for = False
+    _head = b""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._framed:
+            super().buffer_updated(nbytes)
+            return
+        # The answer to the handshake, and perhaps the first frames.
+        data = bytes(self.get_buffer(0)[:nbytes])
+        self._head += data
+        answer, end, frames = self._head.partition(b"\r\n\r\n")
+        if end and answer.startswith(b"HTTP/1.1 101 "):
+            self.data_received(data[: len(data) - len(frames)])
+            self.begin_frames()
+            self._split(frames)
+        else:
+            self.data_received(data)
 
     def process_event(self, event: Event) -> None:
-        if self.take and self.waited_for and self._passes(event, self.take):
-            return
         # Behind one that is queued, none may go the short way.
         self.waited_for = False
         super().process_event(event)
-
-    def _passes(self, event: Event, take: Callable[[str], bool]) -> bool:
-        if not isinstance(event, Frame) or event.opcode is not Opcode.TEXT:
-            return False
-        try:
-            return event.fin and take(str(event.data, "utf-8"))
-        except UnicodeDecodeError:
-            return False
 
 
 class _Connect(connect):
@@ -157,6 +161,7 @@ async def _opened(opening: _Connect, hidden: Sequence[str]) -> _Connection:
 class _WebSocket:
     def __init__(self, connection: _Connection, patience: float | None) -> None:
         self._connection = connection
+        self._masks = connection.protocol.side is Side.CLIENT
         self._patience = patience
         self._left = False
 
@@ -170,12 +175,11 @@ class _WebSocket:
         connection = self._connection
         if connection.paused or connection.state is not State.OPEN:
             return False
-        connection.protocol.send_text(text.encode())
-        connection.send_data()
+        connection.transport.write(text_frame(text, masked=self._masks))
         return True
 
     def divert(self, take: Callable[[str], bool]) -> None:
-        self._connection.take = take
+        self._connection.divert(take)
 
     async def send(self, text: str) -> None:
         if self.offer(text):
