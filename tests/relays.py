@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.types import ASGIApp
+    from uvicorn.config import WSProtocolType
 
 KEY = "sk-canary-0123456789abcdefghij"
 PROMPT = "canary instructions that nobody may see"
@@ -52,12 +53,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, *, lifespan: bool = True, port: int = 0
+    app: ASGIApp, *, lifespan: bool = True, port: int = 0, ws: WSProtocolType = "none"
 ) -> AsyncIterator[str]:
     """Run an application, by default on a free port, and give its URL."""
     config = uvicorn.Config(
         app,
-        ws="none",
+        ws=ws,
         log_config=None,
         access_log=False,
         lifespan="on" if lifespan else "off",

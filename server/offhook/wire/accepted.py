@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 # How long the other side has to answer a close.
-_FAREWELL_SECONDS = 2.0
+_FAREWELL_SECONDS = 1.0
 
 
 @runtime_checkable
@@ -54,6 +54,7 @@ class AcceptedWire:
         self._websocket = websocket
         self._closed: WireClosed | None = None
         self._receiving = False
+        self._sending: set[asyncio.Timeout] = set()
 
     @property
     def closed(self) -> WireClosed | None:
@@ -64,12 +65,16 @@ class AcceptedWire:
         """See Wire."""
         self._check()
         try:
-            if isinstance(self._websocket, AsgiWebSocket):
-                await self._websocket.send_text(text)
-            else:
-                await self._websocket.send(text)
+            async with asyncio.timeout(None) as sending:
+                self._sending.add(sending)
+                if isinstance(self._websocket, AsgiWebSocket):
+                    await self._websocket.send_text(text)
+                else:
+                    await self._websocket.send(text)
         except Exception as error:
             raise self._lost(error) from None
+        finally:
+            self._sending.discard(sending)
 
     async def receive(self) -> str:
         """See Wire."""
@@ -100,6 +105,9 @@ class AcceptedWire:
         """See Wire."""
         code, reason = close_frame(code, reason)
         self._closed = self._closed or WireClosed(code, reason)
+        for sending in self._sending:
+            if not sending.expired():
+                sending.reschedule(0.0)  # what finds no room waits no longer
         # A framework raises where the other side was faster.
         with contextlib.suppress(Exception):
             async with asyncio.timeout(_FAREWELL_SECONDS):
