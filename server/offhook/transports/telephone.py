@@ -85,7 +85,7 @@ class Telephone:
             "audio_interrupted": self._interrupted,
             "input_audio_buffer.speech_started": partial(self._speech, True),
             "input_audio_buffer.speech_stopped": partial(self._speech, False),
-            "disconnected": self._end,
+            "disconnected": self.end,
         }
 
     def begin(self, config: Mapping[str, Any]) -> Session:
@@ -130,7 +130,7 @@ class Telephone:
         """Carry the call until either side has ended it."""
         async with AsyncExitStack() as stack:
             stack.callback(self._outbox.clear)
-            stack.callback(self._end)
+            stack.callback(self.end)
             for name, handler in self._handlers.items():
                 self._transport.on(name, handler)
                 stack.callback(self._transport.off, name, handler)
@@ -138,14 +138,15 @@ class Telephone:
                 _beside(stack, work)
             await self._over.wait()
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Say that the call is over."""
         self._over.set()
         self._changed.set()
 
     def _fail(self, error: OffhookError) -> None:
         if not self.over:
             self._emitter.emit("error", TransportError(error))
-            self._end()
+            self.end()
 
     async def _read(self) -> None:
         async for text in self._wire:
@@ -155,7 +156,7 @@ class Telephone:
         closed = self._wire.closed
         if closed and closed.close_code not in _LEFT:
             self._fail(closed)
-        self._end()
+        self.end()
 
     def _act(self, effect: twilio.Effect) -> None:
         match effect:
@@ -172,7 +173,7 @@ class Telephone:
             case twilio.Pressed(digit):
                 self._emitter.emit("dtmf", digit)
             case twilio.Stopped():
-                self._end()
+                self.end()
             case twilio.Ignored(reason):
                 _log.debug("a frame of Twilio's was ignored: %s", reason)
 

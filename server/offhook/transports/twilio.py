@@ -251,6 +251,7 @@ class TwilioRealtimeTransportLayer:
         if holding:
             holding.cancel()
             await asyncio.wait([holding])
+            self._telephone.end()  # one that had not begun to carry says nothing
 
     async def _hang_up(self) -> None:
         await self.transport.close()
