@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         UpstreamError,
     )
     from offhook.relay.app import create_app
+    from offhook.relay.phone import PhoneCall, twilio_routes
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
+    from offhook.transports.twilio import TwilioRealtimeTransportLayer
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
     from offhook.upstream.openai import OpenAIUpstream
@@ -45,16 +47,19 @@ __all__ = [
     "OffhookError",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "PhoneCall",
     "RealtimeTransportLayer",
     "ServerError",
     "Settings",
     "SettingsError",
     "TransportModel",
+    "TwilioRealtimeTransportLayer",
     "Unauthorized",
     "Upstream",
     "UpstreamError",
     "__version__",
     "create_app",
+    "twilio_routes",
 ]
 
 _HOMES = {
@@ -63,11 +68,14 @@ _HOMES = {
     "LocalSettings": "offhook.settings",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "PhoneCall": "offhook.relay.phone",
     "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
+    "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
+    "twilio_routes": "offhook.relay.phone",
 }
 
 
