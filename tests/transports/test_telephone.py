@@ -293,6 +293,33 @@ async def test_silence_ends_the_turn_of_a_caller_who_is_cut_off() -> None:
         assert base64.b64decode(again) == bytes(160)
 
 
+async def test_what_is_said_before_the_model_is_there_is_not_lost() -> None:
+    opened: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    heard: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+
+    async def script(connection: ServerConnection) -> None:
+        async for text in connection:
+            heard.put_nowait(json.loads(text))
+
+    async with (
+        line() as (socket, phone),
+        scripted(script) as url,
+        TwilioRealtimeTransportLayer(socket, url=url) as client,
+    ):
+        dtmf = client.stream("dtmf")
+        connecting = asyncio.create_task(client.connect(api_key=lambda: opened))
+        await phone.start()
+        await phone.say(bytes(8000) + b"\x01" * 40000)
+        await phone.press("1")
+        await got(anext(dtmf))
+        opened.set_result("sk-any")
+        await connecting
+        assert (await got(heard.get()))["type"] == "session.update"
+        first = await got(heard.get())
+        # Of more than five seconds the last ones.
+        assert base64.b64decode(first["audio"]) == b"\x01" * 40000
+
+
 async def test_a_gap_is_filled() -> None:
     async with talking() as (phone, model, _):
         await phone.say(bytes(160))

@@ -34,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 # The other side has closed in order, or has said nothing (RFC 6455 §7.4.1).
 _LEFT = (1000, 1001, 1005)
+# What the caller says while the model is not connected yet, or again: five seconds,
+# of more the last ones.
+_HELD_BYTES = 5 * 8000
 
 
 @runtime_checkable
@@ -74,10 +77,12 @@ class Telephone:
         self._formats: dict[str, Mapping[str, Any]] = {"input": ULAW, "output": ULAW}
         self._spoken: dict[str, Mapping[str, Any]] = {}  # by response
         self._hearing = Transcoder(ULAW, ULAW)
+        self._held = b""
         self._saying: dict[AudioPart, Transcoder] = {}
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
         self._handlers: Mapping[str, Listener] = {
+            "connection_change": lambda _: self._hear(b""),
             "turn_started": self._turn_started,
             "turn_done": self._turn_done,
             "audio": self._audio,
@@ -188,10 +193,14 @@ class Telephone:
                 self._hear(self._stream.ear.tick(_now_ms()))
 
     def _hear(self, audio: bytes) -> None:
-        if not audio or self._transport.status != "connected":
+        held = self._held + audio
+        if self._transport.status != "connected":
+            self._held = held[-_HELD_BYTES:]
             return
+        self._held = b""
         try:
-            self._transport.send_audio(self._hearing.feed(audio))
+            if heard := self._hearing.feed(held):
+                self._transport.send_audio(heard)
         except OffhookError as error:
             self._fail(error)  # a model that takes nothing any more
 
