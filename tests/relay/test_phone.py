@@ -205,33 +205,41 @@ async def test_either_side_hangs_up() -> None:
             await got(left.wait())
 
 
-async def test_what_runs_is_ended_with_the_call() -> None:
-    running, ended = asyncio.Event(), asyncio.Event()
+class Dictation:
+    """A session that only listens, and leaves the hanging up to others."""
 
-    async def tool(_: object) -> None:
-        running.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            ended.set()
+    def __init__(self, call: PhoneCall) -> None:
+        self.websocket = call.websocket
+        self.heard: list[str] = []
+        self.closed = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
 
-    async def script(connection: ServerConnection) -> None:
-        await connection.recv()
-        item = {"id": "item_1", "type": "function_call", "name": "look_up"}
-        item |= {"status": "completed", "call_id": "call_1", "arguments": "{}"}
-        done = {"type": "response.output_item.done", "response_id": "r", "item": item}
-        await connection.send(json.dumps(done))
-        await connection.wait_closed()
+    async def connect(self, *, api_key: object = None) -> None:
+        self.tasks.append(asyncio.create_task(self.listen()))
 
-    async with desk(script) as at:
+    async def listen(self) -> None:
+        while True:
+            self.heard.append(json.loads(await self.websocket.receive_text())["event"])
 
-        def answer(call: PhoneCall) -> TwilioRealtimeTransportLayer:
-            return at.answer(call).on("function_call", tool)
+    async def close(self) -> None:
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        self.closed.set()
 
-        async with office(answer, api_key="a") as place, place.called() as phone:
-            await got(running.wait())
+
+async def test_a_session_of_any_kind_is_closed_with_the_call() -> None:
+    sessions: list[Dictation] = []
+
+    def answer(call: PhoneCall) -> Dictation:
+        sessions.append(Dictation(call))
+        return sessions[-1]
+
+    async with office(answer) as place:
+        async with place.called() as phone:
+            await phone.press("1")
             await phone.hang_up()
-            await got(ended.wait())
+        [session] = sessions
+        await got(session.closed.wait())
+        assert session.heard == ["connected", "start", "dtmf", "stop"]
 
 
 async def test_only_this_machine_may_call_without_an_auth_token(

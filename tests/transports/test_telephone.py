@@ -9,8 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offhook.errors import InvalidRequest
+from offhook.testing.scripted import ScriptedRealtimeTransport
+from offhook.transports.emitter import Emitter
+from offhook.transports.telephone import Telephone
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from offhook.wire.memory import pair
 from tests.phone import Phone, line, to_ulaw
 from tests.transports.conformance import got, scripted, upcoming
 
@@ -318,6 +322,31 @@ async def test_what_is_said_before_the_model_is_there_is_not_lost() -> None:
         first = await got(heard.get())
         # Of more than five seconds the last ones.
         assert base64.b64decode(first["audio"]) == b"\x01" * 40000
+
+
+async def test_what_has_not_left_is_never_sent_after_an_interruption() -> None:
+    wire, far = pair()
+    model = ScriptedRealtimeTransport(reported=True)
+    telephone = Telephone(wire, model, Emitter(), inactivity_ms=None)
+    carrying = asyncio.create_task(telephone.carry())
+    start = {"streamSid": "MZ1", "callSid": "CA1"}
+    await far.send(json.dumps({"event": "start", "start": start}))
+    await got(telephone.ready())
+    await model.connect()
+    audio = {"output": {"format": ULAW}}
+    await model.tell("response.created", response={"id": "r", "audio": audio})
+    minute = base64.b64encode(bytes(480_000)).decode()
+    part = {"response_id": "r", "item_id": "i", "content_index": 0}
+    await model.tell("response.output_audio.delta", delta=minute, **part)
+    model.interrupt()
+    events = []
+    while "clear" not in events:
+        events.append(json.loads(await got(far.receive()))["event"])
+    # The wire has room for 256 frames; there were 1200.
+    assert len(events) < 300
+    await far.close()
+    await got(carrying)
+    await model.close()
 
 
 async def test_a_gap_is_filled() -> None:

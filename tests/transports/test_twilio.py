@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offhook.errors import InvalidRequest, UpstreamError
+from offhook.testing.scripted import ScriptedRealtimeTransport
 from offhook.transports import twilio
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
@@ -178,6 +179,35 @@ async def test_who_hangs_up_hangs_up_the_model(called: Line) -> None:
         assert told == ["connected", "start", "stop"]
         await is_over(client)
         assert errors == []
+
+
+async def test_a_stop_is_enough(called: Line) -> None:
+    socket, phone = called
+    async with scripted(idle) as url, around(socket, url) as client:
+        ended = upcoming(client, "disconnected")
+        await phone.start()
+        await client.connect()
+        await phone.send("stop", stop={"callSid": "CA1"})
+        await got(ended)
+        await got(phone.socket.wait_closed())
+
+
+async def test_what_is_heard_after_a_second_attempt_is_heard_once(
+    called: Line,
+) -> None:
+    socket, phone = called
+    inside = ScriptedRealtimeTransport(reported=True)
+    inside.refuse(UpstreamError("not now"))
+    await phone.start()
+    async with TwilioRealtimeTransportLayer(socket, transport=inside) as client:
+        with pytest.raises(UpstreamError, match="not now"):
+            await client.connect()
+        await client.connect()
+        for _ in range(2):
+            await inside.respond("Hello.", audio=bytes(800))
+        names = [(await phone.until("mark"))["mark"]["name"] for _ in range(2)]
+        assert [name.partition(":")[2] for name in names] == ["0:800:g1"] * 2
+        assert names[0] != names[1]
 
 
 @pytest.mark.parametrize("code", [1000, 1011])
