@@ -134,7 +134,6 @@ class Telephone:
     async def carry(self) -> None:
         """Carry the call until either side has ended it."""
         async with AsyncExitStack() as stack:
-            stack.callback(self._outbox.clear)
             stack.callback(self.end)
             for name, handler in self._handlers.items():
                 self._transport.on(name, handler)
