@@ -294,6 +294,17 @@ async def test_it_connects_once(called: Line) -> None:
         assert client.muted is None
 
 
+async def test_the_model_may_speak_first(called: Line) -> None:
+    socket, phone = called
+    inside = ScriptedRealtimeTransport(reported=True)
+    async with TwilioRealtimeTransportLayer(socket, transport=inside) as client:
+        client.once("connected", client.request_response)
+        await phone.start()
+        await client.connect()
+        await inside.expect("response.create")
+        assert next(event["type"] for event in inside.sent) == "session.update"
+
+
 async def test_keys_are_told(called: Line) -> None:
     socket, phone = called
     async with scripted(idle) as url, around(socket, url) as client:
