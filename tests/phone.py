@@ -186,3 +186,24 @@ async def line() -> AsyncIterator[tuple[ServerConnection, Phone]]:
                 yield await accepted, phone
             finally:
                 over.set()
+
+
+class Handset:
+    """Twilio's end in memory: the stream has started, and nobody says anything."""
+
+    def __init__(self) -> None:
+        start = {"streamSid": "MZ1", "callSid": "CA1"}
+        self.frames = [json.dumps({"event": "start", "start": start})]
+        self.closed = asyncio.Event()
+
+    async def receive_text(self) -> str:
+        if not self.frames:
+            await self.closed.wait()
+            raise EOFError
+        return self.frames.pop()
+
+    async def send_text(self, data: str) -> None:
+        assert json.loads(data)["streamSid"] == "MZ1"
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        self.closed.set()

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offhook.errors import InvalidRequest, UpstreamError
+from offhook.testing.conformance import TransportConformance
 from offhook.testing.scripted import ScriptedRealtimeTransport
 from offhook.transports import twilio
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
-from tests.phone import Phone, line, to_ulaw
+from tests.phone import Handset, Phone, line, to_ulaw
 from tests.transports.conformance import (
     HEARD,
     TEXT,
@@ -142,6 +143,50 @@ class TestTwilio(Conformance):
             assert await got(got_it.get()) == "session.update"
             assert await got(got_it.get()) == "response.create"
             await client.close()
+
+
+class TestAsAnyTransport(TransportConformance):
+    cycles = 100
+
+    @pytest.fixture
+    def make(self, local_url: str) -> Callable[[], RealtimeTransportLayer]:
+        url = local_url.replace("http", "ws", 1) + "/realtime?model=gpt-realtime"
+        return lambda: TwilioRealtimeTransportLayer(Handset(), url=url, api_key="any")
+
+    # A telephone that was hung up on cannot be connected again.
+
+    async def test_it_can_be_closed_at_any_time(
+        self, transport: RealtimeTransportLayer
+    ) -> None:
+        await transport.close()
+        await is_over(transport)
+
+    async def test_it_connects_again_with_the_same_listeners(
+        self, transport: RealtimeTransportLayer
+    ) -> None:
+        await transport.connect()
+        await transport.close()
+        await is_over(transport)
+
+    async def test_closing_ends_a_connect(
+        self, transport: RealtimeTransportLayer
+    ) -> None:
+        connecting = asyncio.create_task(transport.connect())
+        await asyncio.sleep(0)
+        await transport.close()
+        with pytest.raises(InvalidRequest, match="before it had connected"):
+            await connecting
+        await is_over(transport)
+
+    async def test_connections_leave_nothing(
+        self, make: Callable[[], RealtimeTransportLayer]
+    ) -> None:
+        before = asyncio.all_tasks()
+        for _ in range(self.cycles):
+            transport = make()
+            await transport.connect()
+            await transport.close()
+        await self._none(lambda: asyncio.all_tasks() - before)
 
 
 async def heard(phone: Phone, engines: Engines) -> str:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from starlette.websockets import WebSocket
 
     from offhook.transports.base import ApiKey
+    from offhook.wire.accepted import AsgiWebSocket
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class PhoneCall:
         parameters: `From` and `To`, as Twilio told them, and what you gave along.
     """
 
-    websocket: CallSocket
+    websocket: AsgiWebSocket
     call_sid: str
     parameters: Mapping[str, str] = field(repr=False)
 
@@ -212,14 +213,14 @@ class _Line:
         await websocket.accept()
         try:
             async with asyncio.timeout(_START_SECONDS):
-                call = await self._taken(websocket)
+                call, socket = await self._taken(websocket)
         except (WebSocketDisconnect, TimeoutError):
             _log.info("a stream has left before it started")
         except OffhookError as error:
             _log.info("refused a stream: %s: %s", error.code, error)
             await websocket.close(1008, "This stream is not expected.")
         else:
-            await self._serve(call)
+            await self._serve(call, socket)
 
     def _admitted(
         self, connection: HTTPConnection, fields: list[tuple[str, str]] | tuple[()]
@@ -235,7 +236,7 @@ class _Line:
             )
         return str(connection.url)
 
-    async def _taken(self, websocket: WebSocket) -> PhoneCall:
+    async def _taken(self, websocket: WebSocket) -> tuple[PhoneCall, CallSocket]:
         """Read up to the start of a stream, and check that its call came to us."""
         stream, texts = MediaStream(), list[str]()
         for _ in range(_FIRST_FRAMES):
@@ -247,7 +248,7 @@ class _Line:
 
     def _checked(
         self, websocket: WebSocket, started: Started, texts: list[str]
-    ) -> PhoneCall:
+    ) -> tuple[PhoneCall, CallSocket]:
         now = time.time()
         grant = self._grants.verify(started.parameters.get(_TOKEN, ""), None, now)
         if grant.agent != started.call_sid:
@@ -257,9 +258,9 @@ class _Line:
         parameters = frame["start"]["customParameters"]
         del parameters[_TOKEN]
         socket = CallSocket(websocket, [*texts[:-1], serialise(frame)])
-        return PhoneCall(socket, started.call_sid, parameters)
+        return PhoneCall(socket, started.call_sid, parameters), socket
 
-    async def _serve(self, call: PhoneCall) -> None:
+    async def _serve(self, call: PhoneCall, socket: CallSocket) -> None:
         began = time.monotonic()
         session: Answering | None = None
         _log.info("telephone call %s begins", call.call_sid)
@@ -267,9 +268,9 @@ class _Line:
             made = self._answer(call)
             session = await made if inspect.isawaitable(made) else made
             await session.connect(api_key=self._api_key)
-            await call.websocket.ended.wait()
+            await socket.ended.wait()
         except Exception as error:
-            if not call.websocket.ended.is_set():
+            if not socket.ended.is_set():
                 known = isinstance(error, OffhookError)
                 _log.error(
                     "telephone call %s failed: %s",
@@ -280,7 +281,7 @@ class _Line:
         finally:
             if session:
                 await session.close()
-            await call.websocket.close()
+            await socket.close()
             seconds = time.monotonic() - began
             _log.info("telephone call %s has ended: %.0f s", call.call_sid, seconds)
 

@@ -167,6 +167,8 @@ class TwilioRealtimeTransportLayer:
                 "The transport is connected or connecting: close it first.",
                 code="already_connected",
             )
+        if self._wire.closed:
+            raise _over()
         config = self._telephone.begin(initial_session_config or {})
         self._holding = holding = asyncio.create_task(self._hold())
         try:
