@@ -16,6 +16,7 @@ from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 
 from offhook.errors import SettingsError
+from offhook.relay import phone as phone_routes
 from offhook.relay.phone import PhoneCall, twilio_routes
 from offhook.relay.signature import signature
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
@@ -350,12 +351,24 @@ async def test_what_is_no_stream_is_refused() -> None:
     async with office(nobody) as place:
         url, _ = connected(await place.ring())
         async with place.stream(url) as phone:
+            await phone.socket.send(b"binary")
             for _ in range(4):
                 await phone.press("1")
             await got(phone.socket.wait_closed())
             assert phone.socket.close_code == 1008
         async with place.stream(url):
             pass
+
+
+async def test_a_stream_that_does_not_start_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(phone_routes, "_START_SECONDS", 0.02)
+    async with office(nobody) as place:
+        url, _ = connected(await place.ring())
+        async with place.stream(url) as phone:
+            await got(phone.socket.wait_closed())
+            assert phone.socket.close_code == 1008
 
 
 @pytest.mark.parametrize("shown", [True, False], ids=["in", "behind"])

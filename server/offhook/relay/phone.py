@@ -8,7 +8,7 @@ import logging
 import re
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -27,6 +27,7 @@ from offhook.protocol.twilio import MediaStream, Started
 from offhook.relay.callers import is_local
 from offhook.relay.grants import Grants
 from offhook.relay.signature import signed_url
+from offhook.wire.accepted import AcceptedWire
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from offhook.transports.base import ApiKey
     from offhook.wire.accepted import AsgiWebSocket
+    from offhook.wire.base import Wire
 
 _log = logging.getLogger(__name__)
 
@@ -211,19 +213,20 @@ class _Line:
             await websocket.send_denial_response(refusal(error))
             return
         await websocket.accept()
+        wire = AcceptedWire(websocket)
         try:
             async with asyncio.timeout(_START_SECONDS):
-                call, socket = await self._taken(websocket)
-        except (WebSocketDisconnect, TimeoutError):
-            _log.info("a stream has left before it started")
-        except OffhookError as error:
-            _log.info("refused a stream: %s: %s", error.code, error)
-            await websocket.close(1008, "This stream is not expected.")
+                started, texts = await _begun(wire)
+            call, socket = self._taken(websocket, started, texts)
+        except (OffhookError, TimeoutError) as error:
+            reason = str(error) or "it did not start in time"
+            _log.info("refused a stream: %s", reason)
+            await wire.close(1008, "This stream is not expected.")
         else:
             await self._serve(call, socket)
 
     def _admitted(
-        self, connection: HTTPConnection, fields: list[tuple[str, str]] | tuple[()]
+        self, connection: HTTPConnection, fields: Sequence[tuple[str, str]]
     ) -> str:
         """Check who asks, and return the URL that was asked for."""
         if self._auth_token is not None:
@@ -236,19 +239,10 @@ class _Line:
             )
         return str(connection.url)
 
-    async def _taken(self, websocket: WebSocket) -> tuple[PhoneCall, CallSocket]:
-        """Read up to the start of a stream, and check that its call came to us."""
-        stream, texts = MediaStream(), list[str]()
-        for _ in range(_FIRST_FRAMES):
-            texts.append(await websocket.receive_text())
-            for effect in stream.take(texts[-1], 0.0):
-                if isinstance(effect, Started):
-                    return self._checked(websocket, effect, texts)
-        raise Forbidden("It does not begin as a stream does.", code="invalid_stream")
-
-    def _checked(
+    def _taken(
         self, websocket: WebSocket, started: Started, texts: list[str]
     ) -> tuple[PhoneCall, CallSocket]:
+        """Check that a stream is that of a call which came to us, once."""
         now = time.time()
         grant = self._grants.verify(started.parameters.get(_TOKEN, ""), None, now)
         if grant.agent != started.call_sid:
@@ -284,6 +278,17 @@ class _Line:
             await socket.close()
             seconds = time.monotonic() - began
             _log.info("telephone call %s has ended: %.0f s", call.call_sid, seconds)
+
+
+async def _begun(wire: Wire) -> tuple[Started, list[str]]:
+    """Read up to the start of a stream."""
+    stream, texts = MediaStream(), list[str]()
+    while len(texts) < _FIRST_FRAMES:
+        texts.append(await wire.receive())
+        for effect in stream.take(texts[-1], 0.0):
+            if isinstance(effect, Started):
+                return effect, texts
+    raise Forbidden("It does not begin as a stream does.", code="invalid_stream")
 
 
 def _media_url(voice_url: str) -> str:

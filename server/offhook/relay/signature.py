@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from offhook.errors import Forbidden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from starlette.requests import HTTPConnection
 
@@ -39,7 +39,7 @@ def signature(token: str, url: str, fields: Iterable[tuple[str, str]] = ()) -> s
 def signed_url(
     connection: HTTPConnection,
     token: str,
-    fields: Iterable[tuple[str, str]] = (),
+    fields: Collection[tuple[str, str]] = (),
     base: str | None = None,
 ) -> str:
     """Return the URL that Twilio has asked for: the one that the signature fits.
@@ -57,9 +57,8 @@ def signed_url(
         Forbidden: It fits none.
     """
     given = connection.headers.get(_HEADER, "")
-    kept = tuple(fields)
     for url in _candidates(connection, base):
-        if hmac.compare_digest(signature(token, url, kept).encode(), given.encode()):
+        if hmac.compare_digest(signature(token, url, fields).encode(), given.encode()):
             return url
     raise Forbidden(
         "The X-Twilio-Signature does not fit: check auth_token and, where a proxy "
