@@ -82,7 +82,7 @@ class Telephone:
         self._changed = asyncio.Event()
         self._over = asyncio.Event()
         self._handlers: Mapping[str, Listener] = {
-            "connection_change": lambda _: self._hear(b""),
+            "connection_change": lambda *_: self._hear(b""),
             "turn_started": self._turn_started,
             "turn_done": self._turn_done,
             "audio": self._audio,
@@ -203,7 +203,7 @@ class Telephone:
         except OffhookError as error:
             self._fail(error)  # a model that takes nothing any more
 
-    def _speech(self, speaking: bool, _: object) -> None:
+    def _speech(self, speaking: bool, *_: object) -> None:
         self._stream.ear.speech(speaking)
         self._changed.set()
 
@@ -235,7 +235,7 @@ class Telephone:
         for frame in self._stream.mouth.say(part, audio):
             self._outbox.put(frame)
 
-    def _interrupted(self, _: object) -> None:
+    def _interrupted(self, *_: object) -> None:
         frames = self._stream.mouth.clear()
         self._outbox.clear()
         for frame in frames:
