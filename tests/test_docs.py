@@ -22,6 +22,7 @@ from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
 from offhook.settings import CallSettings, LocalSettings, Settings
 from offhook.speech import VOICES
+from tests.phone import Handset
 from tests.waves import read, written
 
 if TYPE_CHECKING:
@@ -259,6 +260,20 @@ def test_the_example_of_a_model_for_the_runner_runs() -> None:
     exec(compile(example, "README.md", "exec"), names)
     assert isinstance(names["model"], offhook.TransportModel)
     assert names["runner"]
+
+
+def test_the_example_of_a_telephone_agent_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [example] = [block for block in blocks("python") if "twilio_routes(" in block]
+    for name in ("TWILIO_AUTH_TOKEN", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "any")
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    documented = {route for route, _ in rows(section("## On the telephone"))}
+    assert documented == {f"`{route}`" for route in routes(names["app"])}
+    session = names["answer"](offhook.PhoneCall(Handset(), "CA1", {}))
+    assert isinstance(session, offhook.RealtimeSession)
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -24,9 +24,11 @@ if TYPE_CHECKING:
         UpstreamError,
     )
     from offhook.relay.app import create_app
+    from offhook.relay.phone import PhoneCall, twilio_routes
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
+    from offhook.transports.twilio import TwilioRealtimeTransportLayer
     from offhook.transports.webrtc import OpenAIRealtimeWebRTC
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
@@ -47,6 +49,7 @@ __all__ = [
     "OpenAIRealtimeWebRTC",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "PhoneCall",
     "RealtimeAgent",
     "RealtimeSession",
     "RealtimeTransportLayer",
@@ -54,11 +57,13 @@ __all__ = [
     "Settings",
     "SettingsError",
     "TransportModel",
+    "TwilioRealtimeTransportLayer",
     "Unauthorized",
     "Upstream",
     "UpstreamError",
     "__version__",
     "create_app",
+    "twilio_routes",
 ]
 
 _HOMES = {
@@ -70,11 +75,14 @@ _HOMES = {
     "OpenAIUpstream": "offhook.upstream.openai",
     "RealtimeAgent": "offhook.agent",
     "RealtimeSession": "offhook.agent",
+    "PhoneCall": "offhook.relay.phone",
     "RealtimeTransportLayer": "offhook.transports.base",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
+    "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
+    "twilio_routes": "offhook.relay.phone",
 }
 
 
