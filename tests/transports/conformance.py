@@ -62,7 +62,14 @@ async def scripted(
     script: Callable[[ServerConnection], Awaitable[None]],
 ) -> AsyncIterator[str]:
     """Run a server that does what the script says with each connection."""
-    async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
+    async with serve(
+        script,
+        "127.0.0.1",
+        0,
+        # Some clients take no answer for a refusal.
+        select_subprotocol=lambda _, offered: next(iter(offered), None),
+        close_timeout=0.1,
+    ) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
 
 
