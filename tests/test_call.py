@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import wave
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from offhook.relay.app import create_app
 from offhook.settings import CallSettings, Settings
 from offhook.testing import ScriptedRealtimeTransport
 from tests.relays import serving
+from tests.waves import read, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,17 +58,8 @@ async def test_what_is_no_url_is_told(url: str) -> None:
 
 @pytest.fixture
 async def question(tmp_path: Path, speak: Speak) -> str:
-    path = str(tmp_path / "question.wav")
-    with wave.open(path, "wb") as file:
-        file.setparams((1, 2, 24000, 0, "NONE", "not compressed"))
-        file.writeframes(await speak("What is seven times eight?"))
-    return path
-
-
-def heard(path: Path) -> bytes:
-    with wave.open(str(path)) as file:
-        assert (file.getnchannels(), file.getframerate()) == (1, 24000)
-        return file.readframes(file.getnframes())
+    pcm = await speak("What is seven times eight?")
+    return written(tmp_path / "question.wav", pcm)
 
 
 CONVERSATION = "you: What is seven times eight?\nagent: 7 times 8 is 56.\n"
@@ -85,7 +76,7 @@ async def test_a_call_to_an_endpoint(
     settings = CallSettings.load(in_=question, out=str(answer), key="sk-any")
     await call(url, settings, said.append, quiet=1.5)
     assert "".join(said) == CONVERSATION
-    assert "fifty" in (await engines.recognise(heard(answer))).lower()
+    assert "fifty" in (await engines.recognise(read(answer))).lower()
 
 
 async def test_a_call_to_a_relay_needs_no_key(

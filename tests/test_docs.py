@@ -232,7 +232,7 @@ async def test_the_example_of_a_call_runs(
 
 @pytest.mark.anyio
 async def test_the_example_of_agents_runs(local_url: str) -> None:
-    [example] = [block for block in blocks("python") if "RealtimeSession(" in block]
+    [example] = [block for block in blocks("python") if '"agent_end"' in block]
     example = example.replace("asyncio.run(main())", "")
     example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
     names: dict[str, Any] = {}

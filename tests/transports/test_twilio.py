@@ -128,7 +128,9 @@ class TestTwilio(Conformance):
             await got(connecting)
         await is_over(client)
 
-    async def test_an_answer_that_never_ends_can_be_left(self, make: Make) -> None:
+    async def test_an_answer_that_never_ends_can_be_left(
+        self, make: Make, scripted: Scripted
+    ) -> None:
         got_it: asyncio.Queue[str] = asyncio.Queue()
 
         async def script(connection: ServerConnection) -> None:

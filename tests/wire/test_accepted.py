@@ -78,7 +78,7 @@ async def over_starlette(
 
     app = Starlette(routes=[WebSocketRoute("/", endpoint)])
     async with (
-        serving(app, ws="websockets-sansio") as url,
+        serving(app, direct=False) as url,
         meeting.at(url.replace("http", "ws")) as ends,
     ):
         yield ends

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from offhook.assets import folder
 from offhook.errors import OffhookError, SettingsError
@@ -68,20 +68,8 @@ def create_app(
     )
     if relay.agents.built_in:
         _log.info("no agents file: local callers may configure their own session")
-    page = _page(settings, relay.agents, upstream)
     app = Starlette(
-        routes=[
-            Route("/", page.show),
-            Route("/favicon.ico", page.icon),
-            Route("/healthz", routes.health),
-            Mount("/static", Static(directory=folder("static"))),
-            Route("/v1/realtime/client_secrets", routes.mint, methods=["POST"]),
-            Route("/v1/realtime/calls", routes.call, methods=["POST"]),
-            Route(
-                "/v1/realtime/calls/{call_id}/hangup", routes.hang_up, methods=["POST"]
-            ),
-            WebSocketRoute("/v1/realtime", RealtimeSocket()),
-        ],
+        routes=_routes(_page(settings, relay.agents, upstream)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
@@ -89,6 +77,20 @@ def create_app(
     app.router.default = not_found
     app.state.relay = relay
     return app
+
+
+def _routes(page: Page) -> list[BaseRoute]:
+    api = "/v1/realtime"
+    return [
+        Route("/", page.show),
+        Route("/favicon.ico", page.icon),
+        Route("/healthz", routes.health),
+        Mount("/static", Static(directory=folder("static"))),
+        Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
+        Route(f"{api}/calls", routes.call, methods=["POST"]),
+        Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
+        WebSocketRoute(api, RealtimeSocket()),
+    ]
 
 
 @asynccontextmanager

@@ -14,10 +14,11 @@ from offhook.protocol.client_config import session_update
 from offhook.protocol.playback import AudioPart
 from offhook.protocol.transcoding import ULAW, Transcoder
 from offhook.protocol.transport_events import TransportError
+from offhook.tasks import beside
 from offhook.transports.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
+    from collections.abc import Mapping
 
     from offhook.protocol.session_config import Session
     from offhook.protocol.transport_events import (
@@ -138,8 +139,9 @@ class Telephone:
             for name, handler in self._handlers.items():
                 self._transport.on(name, handler)
                 stack.callback(self._transport.off, name, handler)
-            for work in (self._read(), self._outbox.write(self._wire), self._pad()):
-                _beside(stack, work)
+            writing = self._outbox.write(self._wire, self._fail)
+            for work in (self._read(), writing, self._pad()):
+                beside(stack, work)
             await self._over.wait()
 
     def end(self) -> None:
@@ -240,17 +242,6 @@ class Telephone:
         self._outbox.clear()
         for frame in frames:
             self._outbox.put(frame)
-
-
-def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Run something until the stack is left."""
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    stack.push_async_callback(end)
 
 
 def _now_ms() -> float:

@@ -94,8 +94,7 @@ async def connect_websocket(
         HandshakeRefused: The server answered with an HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
-    headers = headers or {}
-    check(headers, subprotocols)
+    check(headers or {}, subprotocols)
     opening = _Connect(
         url,
         subprotocols=_typed(subprotocols) or None,
@@ -108,7 +107,7 @@ async def connect_websocket(
         create_connection=_Connection,
         **_OPTIONS,
     )
-    connection = await _opened(opening, secrets(url, headers, subprotocols))
+    connection = await _opened(opening, secrets(url, headers or {}, subprotocols))
     wire = _WebSocket(connection, ping_timeout)
     try:
         yield wire
