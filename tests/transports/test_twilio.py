@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from offhook.speech import Engines
     from offhook.transports.base import RealtimeTransportLayer
-    from tests.transports.conformance import Make
+    from tests.transports.conformance import Make, Scripted
 
     Line = tuple[ServerConnection, Phone]
 
