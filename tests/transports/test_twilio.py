@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from offhook.speech import Engines
     from offhook.transports.base import RealtimeTransportLayer
-    from tests.transports.conformance import Make, Scripted
+    from tests.transports.conformance import Make, Scripted, Server
 
     Line = tuple[ServerConnection, Phone]
 
@@ -133,7 +133,7 @@ class TestTwilio(Conformance):
     ) -> None:
         got_it: asyncio.Queue[str] = asyncio.Queue()
 
-        async def script(connection: ServerConnection) -> None:
+        async def script(connection: Server) -> None:
             async for text in connection:
                 got_it.put_nowait(json.loads(text)["type"])
 
