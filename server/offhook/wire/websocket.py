@@ -105,7 +105,6 @@ async def connect_websocket(
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         max_size=max_size,
-        create_connection=_Connection,
         **_OPTIONS,
     )
     connection = await _opened(opening, secrets(url, headers, subprotocols))
@@ -143,6 +142,9 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
 
 
 class _Connect(connect):
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, create_connection=_Connection, **options)
+
     def process_redirect(self, exc: Exception) -> Exception | str:
         # Subprotocols would go along, and of the headers all but Authorization.
         return exc
