@@ -177,6 +177,8 @@ class _WebSocket:
         connection = self._connection
         if connection.paused or connection.state is not State.OPEN:
             return False
+        if connection.transport.is_closing():
+            return False
         connection.transport.write(text_frame(text, masked=self._masks))
         return True
 
