@@ -70,8 +70,12 @@ class Proxy:
             minted = await client.post(f"{self.url}/v1/realtime/client_secrets")
             key = minted.json()["value"]
         url = self.url.replace("http", "ws", 1) + "/v1/realtime"
-        headers = {"Authorization": f"Bearer {key}"}
-        async with connect(url, additional_headers=headers, compression=None) as socket:
+        async with connect(
+            url,
+            additional_headers={"Authorization": f"Bearer {key}"},
+            compression=None,
+            close_timeout=0.5,
+        ) as socket:
             await socket.recv()
             yield socket
 

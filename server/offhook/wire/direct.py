@@ -62,7 +62,7 @@ class Frames:
     transport: Transport
     waited_for = False
     _take: Callable[[str], bool] | None = None
-    _buffer: bytearray | None = None
+    _buffer: memoryview | None = None
     # Whether frames have begun; how much of one is still to come; a part of a header.
     _framed = False
     _missing = 0
@@ -76,16 +76,17 @@ class Frames:
         """Take all that is read from here on for frames."""
         self._framed = True
 
-    def get_buffer(self, sizehint: int) -> bytearray:
+    def get_buffer(self, sizehint: int) -> memoryview:
         """Give room for the next read."""
         if self._buffer is None:
-            self._buffer = bytearray(_BUFFER_BYTES)
+            # A bytearray would not do: asyncio's TLS reads into slices of it.
+            self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read."""
         assert self._buffer is not None
-        data = bytes(memoryview(self._buffer)[:nbytes])
+        data = bytes(self._buffer[:nbytes])
         if self._framed:
             self._split(data)
         else:

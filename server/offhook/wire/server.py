@@ -42,6 +42,8 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         """Send a text if that can be done at once; say whether."""
         if not self.writable.is_set() or self.conn.state is not State.OPEN:
             return False
+        if self.transport.is_closing():
+            return False
         self.transport.write(text_frame(text, masked=False))
         return True
 

@@ -104,7 +104,6 @@ async def connect_websocket(
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         max_size=max_size,
-        create_connection=_Connection,
         **_OPTIONS,
     )
     connection = await _opened(opening, secrets(url, headers or {}, subprotocols))
@@ -142,6 +141,9 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
 
 
 class _Connect(connect):
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, create_connection=_Connection, **options)
+
     def process_redirect(self, exc: Exception) -> Exception | str:
         # Subprotocols would go along, and of the headers all but Authorization.
         return exc
@@ -173,6 +175,8 @@ class _WebSocket:
     def offer(self, text: str) -> bool:
         connection = self._connection
         if connection.paused or connection.state is not State.OPEN:
+            return False
+        if connection.transport.is_closing():
             return False
         connection.transport.write(text_frame(text, masked=self._masks))
         return True
