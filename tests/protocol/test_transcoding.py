@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+import offhook
 from offhook.errors import InvalidRequest
 from offhook.protocol.transcoding import ULAW, Transcoder
 
@@ -65,6 +68,10 @@ def test_only_other_formats_need_more_to_be_installed(target: str, said: str) ->
         "except Exception as error: print(type(error).__name__, error)"
     )
     ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(offhook.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert said in ran.stdout
