@@ -11,7 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
+from aiortc import (
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    VideoStreamTrack,
+)
 from aiortc.contrib.media import MediaPlayer, MediaRecorder
 from starlette.responses import Response
 
@@ -304,6 +309,12 @@ async def test_ice_servers_may_be_given(server: str | RTCIceServer) -> None:
         await client.close()
         with pytest.raises(InvalidRequest, match="before it had connected"):
             await connecting
+
+
+@pytest.mark.parametrize("track", [VideoStreamTrack(), "caller.wav", object()])
+def test_what_is_sent_has_to_be_an_audio_track(track: Any) -> None:
+    with pytest.raises(InvalidRequest, match="media_track has to be"):
+        transport("", media_track=track)
 
 
 async def test_a_call_is_not_joined_over_webrtc() -> None:

@@ -66,6 +66,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
 
     Raises:
         MissingExtra: On import, without the extra `media`.
+        InvalidRequest: What is to be sent is no audio track.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         defaults: bool = True,
     ) -> None:
         self._headers = headers or {}
-        self._track = media_track
+        self._track = _checked(media_track)
         self._voice = Outgoing()
         self._spoken = SpokenPart()
         events = [self._tell_audio] if audio_events else []
@@ -153,7 +154,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             self._dialer = dialer
             stack.callback(self._forget, dialer)
             await dialer.dial(post)
-            if track is not None and not isinstance(track, str):
+            if track is not None and track != "microphone":
                 beside(stack, self._voice.read(track))
             yield wire
 
@@ -164,6 +165,17 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     def _tell_audio(self, pcm: bytes) -> None:
         if self._spoken.part:
             self._emitter.emit("audio", told.Audio(pcm, *self._spoken.part))
+
+
+def _checked(
+    track: MediaStreamTrack | Literal["microphone"] | None,
+) -> MediaStreamTrack | Literal["microphone"] | None:
+    if track in (None, "microphone") or getattr(track, "kind", "") == "audio":
+        return track
+    raise InvalidRequest(
+        "media_track has to be an audio track, for example MediaPlayer(…).audio",
+        code="invalid_track",
+    )
 
 
 def _address(call_id: str | None, url: str | None, model: str | None) -> str:
