@@ -194,6 +194,7 @@ def test_nothing_is_said_in_somebody_elses_name(item: Any) -> None:
         ("", "invalid_json", None),
         ("{", "invalid_json", None),
         (AUDIO + "}", "invalid_json", None),
+        (AUDIO.replace('=="', '\\"'), "invalid_json", None),
         ("\ufeff" + AUDIO, "invalid_json", None),
         (b"\xff", "invalid_json", None),
         ('{"type":NaN}', "invalid_json", None),
