@@ -296,11 +296,9 @@ async def test_the_hook_may_give_another_connection() -> None:
         assert new.connectionState == "closed"
 
 
-@pytest.mark.parametrize(
-    "server", ["stun:127.0.0.1:9", RTCIceServer("stun:127.0.0.1:9")]
-)
-async def test_ice_servers_may_be_given(server: str | RTCIceServer) -> None:
-    async with answering(silent) as url, transport(url, ice_servers=[server]) as client:
+async def test_ice_servers_may_be_given() -> None:
+    servers = ["stun:127.0.0.1:9", RTCIceServer("turn:127.0.0.1:9", "me", "secret")]
+    async with answering(silent) as url, transport(url, ice_servers=servers) as client:
         posted = upcoming(client, "session.updated")
         connecting = asyncio.create_task(client.connect())
         with pytest.raises(TimeoutError):
