@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
+    from offhook.events import Event
     from offhook.media.dialer import Change
     from offhook.media.incoming import AudioSink
     from offhook.protocol.reconnect import Reconnect
@@ -95,6 +96,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         }
         self._dialer: Dialer | None = None
         self._call_id: str | None = None
+        self._expired = False
         super().__init__(
             self._dialled,
             address=_address,
@@ -106,8 +108,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             coalesce=True,
             reconnect=reconnect,
         )
-        if audio_events:
-            self.on("*", self._spoken.take)
+        self.on("*", self._note)
 
     @property
     def call_id(self) -> str | None:
@@ -122,6 +123,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     @asynccontextmanager
     async def _dialled(self, url: str, key: str) -> AsyncIterator[Wire]:
         self._call_id = None
+        self._expired = False
         self._spoken.reset()
         async with AsyncExitStack() as stack:
             # Devices first: without them no call should begin.
@@ -136,7 +138,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
                 return answer.sdp
 
             def ended(reason: str | None) -> None:
-                wire.end(1006 if reason else 1000, reason or "")
+                # Over a WebSocket the server would say it by this code.
+                left = 1001 if self._expired else 1000
+                wire.end(1006 if reason else left, reason or "")
 
             dialer = Dialer(
                 lambda text: wire.take(text),
@@ -157,6 +161,12 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     def _forget(self, dialer: Dialer) -> None:
         if self._dialer is dialer:
             self._dialer = None
+
+    def _note(self, event: Event) -> None:
+        self._spoken.take(event)
+        match event:
+            case {"type": "error", "error": {"code": "session_expired"}}:
+                self._expired = True
 
     def _tell_audio(self, pcm: bytes) -> None:
         if self._spoken.part:
