@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
-    from offhook.events import Event
     from offhook.media.dialer import Change
     from offhook.media.incoming import AudioSink
     from offhook.protocol.reconnect import Reconnect
@@ -96,7 +95,6 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         }
         self._dialer: Dialer | None = None
         self._call_id: str | None = None
-        self._expired = False
         super().__init__(
             self._dialled,
             address=_address,
@@ -108,7 +106,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             coalesce=True,
             reconnect=reconnect,
         )
-        self.on("*", self._note)
+        if audio_events:
+            self.on("*", self._spoken.take)
 
     @property
     def call_id(self) -> str | None:
@@ -123,8 +122,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     @asynccontextmanager
     async def _dialled(self, url: str, key: str) -> AsyncIterator[Wire]:
         self._call_id = None
-        self._expired = False
         self._spoken.reset()
+        left = 1000
         async with AsyncExitStack() as stack:
             # Devices first: without them no call should begin.
             track = self._track
@@ -137,18 +136,17 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
                 self._call_id = answer.call_id
                 return answer.sdp
 
+            def take(text: str) -> None:
+                nonlocal left
+                if "session_expired" in text:
+                    left = 1001  # as over a WebSocket, whose close says it itself
+                wire.take(text)
+
             def ended(reason: str | None) -> None:
-                # Over a WebSocket the server would say it by this code.
-                left = 1001 if self._expired else 1000
                 wire.end(1006 if reason else left, reason or "")
 
-            dialer = Dialer(
-                lambda text: wire.take(text),
-                ended,
-                self._voice.pull,
-                hear,
-                **self._options,
-            )
+            pull = self._voice.pull
+            dialer = Dialer(take, ended, pull, hear, **self._options)
             wire = Pushed(dialer.send, dialer.close)
             await stack.enter_async_context(dialer)
             self._dialer = dialer
@@ -161,12 +159,6 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     def _forget(self, dialer: Dialer) -> None:
         if self._dialer is dialer:
             self._dialer = None
-
-    def _note(self, event: Event) -> None:
-        self._spoken.take(event)
-        match event:
-            case {"type": "error", "error": {"code": "session_expired"}}:
-                self._expired = True
 
     def _tell_audio(self, pcm: bytes) -> None:
         if self._spoken.part:
