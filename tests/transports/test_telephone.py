@@ -227,7 +227,7 @@ async def test_both_ways_are_mulaw_unless_told_otherwise() -> None:
         assert await formats(model) == (ULAW, ULAW)
         client.update_session_config({"voice": "ash"})
         update = (await model.until("session.update"))["session"]
-        assert update["audio"]["output"] == {"format": ULAW, "voice": "ash"}
+        assert update["audio"]["output"] == {"format": ULAW, "speed": 1, "voice": "ash"}
         assert update["audio"]["input"]["format"] == ULAW
         client.update_session_config({"outputAudioFormat": "pcm16"})
         assert await formats(model) == (ULAW, PCM)

@@ -27,6 +27,7 @@ from offhook.errors import (
     MissingExtra,
     UpstreamError,
 )
+from offhook.protocol.reconnect import Reconnect
 from offhook.testing.conformance import TransportConformance
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from tests.answerer import Answerer, answering
@@ -245,6 +246,23 @@ async def test_a_server_that_closes_the_channel_only_has_hung_up() -> None:
     assert errors == []
 
 
+async def test_a_session_that_has_expired_can_come_back() -> None:
+    async def short(call: Server) -> None:
+        await call.send(UPDATED)
+        assert isinstance(call, Answerer)
+        if client.call_id == "rtc_1":
+            await call.send('{"type": "error", "error": {"code": "session_expired"}}')
+            (await call.opened).close()
+        await call.wait_closed()
+
+    again = Reconnect(attempts=1, seconds=0.01)
+    async with answering(short) as url, transport(url, reconnect=again) as client:
+        back = upcoming(client, "reconnected")
+        await client.connect()
+        await got(back)
+        assert (client.call_id, client.status) == ("rtc_2", "connected")
+
+
 async def test_an_event_that_is_too_long_is_told_and_the_call_goes_on() -> None:
     async def echo(call: Server) -> None:
         await call.send(UPDATED)
@@ -296,11 +314,9 @@ async def test_the_hook_may_give_another_connection() -> None:
         assert new.connectionState == "closed"
 
 
-@pytest.mark.parametrize(
-    "server", ["stun:127.0.0.1:9", RTCIceServer("stun:127.0.0.1:9")]
-)
-async def test_ice_servers_may_be_given(server: str | RTCIceServer) -> None:
-    async with answering(silent) as url, transport(url, ice_servers=[server]) as client:
+async def test_ice_servers_may_be_given() -> None:
+    servers = ["stun:127.0.0.1:9", RTCIceServer("turn:127.0.0.1:9", "me", "secret")]
+    async with answering(silent) as url, transport(url, ice_servers=servers) as client:
         posted = upcoming(client, "session.updated")
         connecting = asyncio.create_task(client.connect())
         with pytest.raises(TimeoutError):
@@ -315,6 +331,13 @@ async def test_ice_servers_may_be_given(server: str | RTCIceServer) -> None:
 def test_what_is_sent_has_to_be_an_audio_track(track: Any) -> None:
     with pytest.raises(InvalidRequest, match="media_track has to be"):
         transport("", media_track=track)
+
+
+async def test_an_ice_server_that_is_none_is_told() -> None:
+    async with transport("http://127.0.0.1:1/calls", ice_servers=["http://x"]) as one:
+        with pytest.raises(InvalidRequest, match="ice_servers"):
+            await one.connect()
+        assert one.status == "disconnected"
 
 
 async def test_a_call_is_not_joined_over_webrtc() -> None:

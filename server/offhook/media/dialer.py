@@ -119,6 +119,7 @@ class Dialer:
                 raises, this raises.
 
         Raises:
+            InvalidRequest: The ICE servers are none.
             UpstreamError: The answer cannot be used, or nothing comes of it.
         """
         step = "answer the offer"
@@ -207,7 +208,14 @@ class Dialer:
 
     def _equip(self) -> None:
         connection = self.connection
-        connection.addTrack(PulledTrack(self._pull))
+        try:
+            connection.addTrack(PulledTrack(self._pull))
+        except ValueError as error:
+            raise InvalidRequest(
+                f"The ice_servers cannot be used ({error}): give URLs such as "
+                "stun:stun.example.com:3478",
+                code="invalid_ice_servers",
+            ) from None
         channel = self._channel = connection.createDataChannel(_CHANNEL)
         channel.bufferedAmountLowThreshold = _UNSENT_BYTES
         channel.on("open", self._opened.set)

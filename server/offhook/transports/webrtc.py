@@ -127,6 +127,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     async def _dialled(self, url: str, key: str) -> AsyncIterator[Wire]:
         self._call_id = None
         self._spoken.reset()
+        left = 1000
         async with AsyncExitStack() as stack:
             # Devices first: without them no call should begin.
             track = self._track
@@ -139,16 +140,17 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
                 self._call_id = answer.call_id
                 return answer.sdp
 
-            def ended(reason: str | None) -> None:
-                wire.end(1006 if reason else 1000, reason or "")
+            def take(text: str) -> None:
+                nonlocal left
+                if "session_expired" in text:
+                    left = 1001  # as over a WebSocket, whose close says it itself
+                wire.take(text)
 
-            dialer = Dialer(
-                lambda text: wire.take(text),
-                ended,
-                self._voice.pull,
-                hear,
-                **self._options,
-            )
+            def ended(reason: str | None) -> None:
+                wire.end(1006 if reason else left, reason or "")
+
+            pull = self._voice.pull
+            dialer = Dialer(take, ended, pull, hear, **self._options)
             wire = Pushed(dialer.send, dialer.close)
             await stack.enter_async_context(dialer)
             self._dialer = dialer
