@@ -246,6 +246,26 @@ async def test_the_example_of_agents_runs(local_url: str) -> None:
     assert lengths
 
 
+@pytest.mark.anyio
+async def test_the_example_of_a_scripted_transport_runs() -> None:
+    [example] = [b for b in blocks("python") if "import ScriptedRealtime" in b]
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    await names["test_a_greeting"]()
+
+
+def test_every_name_for_those_who_come_from_javascript_is_there() -> None:
+    table = section("### Coming from JavaScript").partition("\n\n")[0]
+    homes = (offhook, offhook.RealtimeSession, offhook.OpenAIRealtimeWebRTC)
+    written = " ".join(row[1] for row in rows(table))
+    called = set(re.findall(r"([A-Za-z_]\w+)\(", written))
+    listed = set(re.findall(r"`\.?([a-z]+(?:_[a-z]+)+)`", written))
+    assert len(called | listed) > 25
+    names = called | listed - {"connection_change", "audio_interrupted", "turn_done"}
+    missing = {n for n in names if not any(hasattr(home, n) for home in homes)}
+    assert missing == set()
+
+
 def test_every_event_of_a_session_has_its_row() -> None:
     source = (ROOT / "server/offhook/agent/run.py").read_text("utf-8")
     told = set(re.findall(r'\b_?(?:emit|tell)\(\s*"([a-z_]+)"', source))

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Unauthorized,
         UpstreamError,
     )
+    from offhook.protocol.reconnect import Reconnect
     from offhook.relay.app import create_app
     from offhook.relay.phone import PhoneCall, twilio_routes
     from offhook.settings import LocalSettings, Settings
@@ -53,6 +54,7 @@ __all__ = [
     "RealtimeAgent",
     "RealtimeSession",
     "RealtimeTransportLayer",
+    "Reconnect",
     "ServerError",
     "Settings",
     "SettingsError",
@@ -77,6 +79,7 @@ _HOMES = {
     "RealtimeSession": "offhook.agent",
     "PhoneCall": "offhook.relay.phone",
     "RealtimeTransportLayer": "offhook.transports.base",
+    "Reconnect": "offhook.protocol.reconnect",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
     "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
