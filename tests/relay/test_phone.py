@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 
 import httpx
 import pytest
+from agents import function_tool
 from starlette.applications import Starlette
 from starlette.routing import Mount
 from websockets.exceptions import InvalidStatus
 
+from offhook.agent import RealtimeAgent, RealtimeSession
 from offhook.errors import SettingsError
 from offhook.relay import phone as phone_routes
 from offhook.relay.phone import PhoneCall, twilio_routes
@@ -249,6 +251,40 @@ async def test_a_session_of_any_kind_is_closed_with_the_call() -> None:
         [session] = sessions
         await got(session.closed.wait())
         assert session.heard == ["connected", "start", "dtmf", "stop"]
+
+
+async def test_who_hangs_up_ends_the_tools_of_an_agent(
+    local_url: str, speak: Callable[[str], Awaitable[bytes]]
+) -> None:
+    url = local_url.replace("http", "ws", 1) + "/realtime?model=gpt-realtime"
+    running, ended = asyncio.Event(), asyncio.Event()
+
+    @function_tool
+    async def get_weather(city: str) -> str:
+        """Get the weather of a city."""
+        running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        return city
+
+    agent = RealtimeAgent(name="Support", tools=[get_weather])
+    formats: list[Any] = []
+
+    def answer(call: PhoneCall) -> RealtimeSession:
+        transport = TwilioRealtimeTransportLayer(call.websocket, url=url)
+        transport.on("session.updated", lambda event: formats.append(event["session"]))
+        return RealtimeSession(agent, transport=transport)
+
+    async with office(answer, api_key="sk-any") as place, place.called() as phone:
+        await phone.say(to_ulaw(await speak("What is the weather in Paris?")))
+        await phone.say(b"\xff" * 8000)
+        await got(running.wait())
+        await phone.hang_up()
+        await got(ended.wait())
+    both = [formats[-1]["audio"][side]["format"] for side in ("input", "output")]
+    assert both == [{"type": "audio/pcmu"}] * 2
 
 
 async def test_only_this_machine_may_call_without_an_auth_token(

@@ -21,8 +21,8 @@ from starlette.websockets import WebSocketDisconnect
 from offhook.errors import Forbidden, InvalidRequest, OffhookError, SettingsError
 from offhook.events import parse, serialise
 from offhook.http.body import read_form
-from offhook.http.failures import answer as refusal
 from offhook.http.failures import on_offhook_error
+from offhook.http.handshake import refuse_socket
 from offhook.protocol.twilio import MediaStream, Started
 from offhook.relay.callers import is_local
 from offhook.relay.grants import Grants
@@ -209,8 +209,7 @@ class _Line:
         try:
             self._admitted(websocket, ())
         except OffhookError as error:
-            _log.info("refused a stream: %s: %s", error.code, error)
-            await websocket.send_denial_response(refusal(error))
+            await refuse_socket(websocket, error)
             return
         await websocket.accept()
         wire = AcceptedWire(websocket)
