@@ -1,15 +1,14 @@
 from __future__ import annotations
 
-import sys
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from agents.realtime import RealtimeAgent
 
 from offhook.agent.options import config_of, settings_of, tracing_of, transport_of
-from offhook.errors import InvalidRequest, MissingExtra
+from offhook.errors import InvalidRequest
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+from tests.extras import without
 
 AGENT: RealtimeAgent[Any] = RealtimeAgent(name="Greeter", instructions="Be brief.")
 
@@ -73,13 +72,6 @@ def test_the_transport_by_its_name() -> None:
         transport_of("smoke", None, None)
 
 
-@pytest.mark.skipif(
-    find_spec("offhook.transports.webrtc") is None, reason="it is not there yet"
-)
-def test_without_webrtc_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "aiortc", None)
-    for name in [*sys.modules]:
-        if name.startswith(("aiortc.", "offhook.media", "offhook.transports.webrtc")):
-            monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(MissingExtra, match=r"offhook\[media\]"):
-        transport_of("webrtc", None, None)
+def test_without_webrtc_the_extra_is_named() -> None:
+    named = without("aiortc", "from offhook.agent.options import transport_of")
+    assert "offhook[media]" in named("transport_of('webrtc', None, None)")

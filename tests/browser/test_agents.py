@@ -9,7 +9,7 @@ from openai import AsyncOpenAI
 
 from tests.browser.site import SDK, site
 from tests.clients.places import AGENT, LOCAL, RELAY, opened
-from tests.clients.records import plain, scripted
+from tests.clients.records import LONG, plain, scripted
 from tests.clients.results import judge
 from tests.relays import serving
 
@@ -91,7 +91,12 @@ async def test_over_webrtc_the_program_interrupts(
     local_url: str, visit: Open, engines: Engines
 ) -> None:
     url = f"{local_url}/realtime/calls"
-    given = {"kind": "WebRTC", "url": url, "voice": {}, "long": ""}
+    given = {
+        "kind": "WebRTC",
+        "url": url,
+        "voice": {},
+        "long": f"Repeat after me: {LONG}",
+    }
     async with serving(site(SDK)) as page, visit(30.0) as visitor:
         result = await play(visitor, page, local_url, scenario="hushed", **given)
         await judge("hushed", result, engines)
