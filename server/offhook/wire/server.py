@@ -59,6 +59,9 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         extensions: MutableMapping[str, Any] = self.scope["extensions"]
         extensions[EXTENSION] = self
         await super().run_asgi()
+        if not self.writable.is_set():
+            # What a client has not read by the end would keep its socket open.
+            self.transport.abort()
 
     async def receive(self) -> Any:
         """Wait for the next message."""

@@ -131,6 +131,7 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
         if end and answer.startswith(b"HTTP/1.1 101 "):
             self.data_received(data[: len(data) - len(frames)])
             self.begin_frames()
+            self._head = b""
             self._split(frames)
         else:
             self.data_received(data)
