@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.client import connect
 
-from offhook.wire.direct import EXTENSION
+from offhook.wire.frames import EXTENSION
 from offhook.wire.server import DirectWebSocket, websocket_protocol
 from tests.relays import serving
 

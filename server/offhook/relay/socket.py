@@ -25,7 +25,7 @@ from offhook.protocol.policy import Policy
 from offhook.relay.callers import bearer
 from offhook.relay.routes import may_configure
 from offhook.wire.base import close_frame
-from offhook.wire.direct import EXTENSION, Direct
+from offhook.wire.frames import EXTENSION, Direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

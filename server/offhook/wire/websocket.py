@@ -32,7 +32,7 @@ from offhook.errors import (
     redact,
 )
 from offhook.wire.base import close_frame
-from offhook.wire.direct import Frames, text_frame
+from offhook.wire.frames import Frames, text_frame
 from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
