@@ -88,7 +88,7 @@ def test_this_uvicorn_is_one_that_we_know() -> None:
 
 
 async def test_no_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "uvicorn.error")
     headers: Any = {"Authorization": "Bearer ek_canary"}
     async with serving(Order(), lifespan=False) as url:
         async with connect(url.replace("http", "ws"), additional_headers=headers) as it:
