@@ -1,4 +1,4 @@
-"""The command line: `offhook serve` and `offhook local`.
+"""The command line: `offhook serve`, `offhook local` and `offhook call`.
 
 Every flag is a setting: `--upstream-seconds` is `OFFHOOK_UPSTREAM_SECONDS`.
 """
@@ -14,8 +14,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import OffhookError, ServerError, SettingsError
-from offhook.settings import LocalSettings, Settings
+from offhook.settings import CallSettings, LocalSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,22 +57,27 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, model, about in (
         ("serve", _serve, Settings, "run the relay and its page"),
         ("local", _local, LocalSettings, "run the local endpoint alone"),
+        ("call", _call, CallSettings, "call a relay or an endpoint, with captions"),
     ):
         command = commands.add_parser(
             name, help=about, description=about, allow_abbrev=False
         )
         command.set_defaults(command=run)
         _add_flags(command, model)
+        if model is CallSettings:
+            command.add_argument("url", metavar="URL", help="whom to call")
     return parser
 
 
 def _add_flags(
-    parser: argparse.ArgumentParser, model: type[Settings] | type[LocalSettings]
+    parser: argparse.ArgumentParser,
+    model: type[Settings | LocalSettings | CallSettings],
 ) -> None:
     for name, field in model.model_fields.items():
         default = f", default: {field.default}" if field.default else ""
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            model.flag(name),
+            dest=name,
             default=argparse.SUPPRESS,  # what is not given comes from elsewhere
             metavar="VALUE",
             help=f"{field.description} ({' or '.join(model.variables(name))}{default})",
@@ -131,6 +137,18 @@ def _local(given: dict[str, Any]) -> None:
     run(settings)
 
 
+def _call(given: dict[str, Any]) -> None:
+    url = given.pop("url")
+    settings = CallSettings.load(**given)
+    from offhook.call import call
+
+    def write(words: str) -> None:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+
+    asyncio.run(call(url, settings, write))
+
+
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -147,8 +165,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(listener: socket.socket) -> str:
-    from offhook.relay.callers import is_loopback
-
     host, port = listener.getsockname()[:2]
     # Browsers give the microphone to https and to localhost only.
     if host in _WILDCARDS or is_loopback(host):
@@ -157,8 +173,6 @@ def _url(listener: socket.socket) -> str:
 
 
 def _warn_of_strangers(settings: Settings) -> None:
-    from offhook.relay.callers import is_loopback
-
     if is_loopback(settings.host) or settings.api_key is None:
         return
     if settings.agents is None and not settings.origins:

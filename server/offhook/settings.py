@@ -67,6 +67,11 @@ class _Source(BaseSettings):
         return (f"{cls.model_config['env_prefix']}{field}".upper(),)
 
     @classmethod
+    def flag(cls, field: str) -> str:
+        """Name the command-line flag of a field."""
+        return f"--{field.rstrip('_').replace('_', '-')}"
+
+    @classmethod
     def _name_of(cls, place: str) -> str:
         for field in cls.model_fields:
             if place == field or place in cls.variables(field):
@@ -107,6 +112,32 @@ class LocalSettings(_Source):
         3600, gt=0, description="how long a session may last"
     )
     faults: bool = Field(False, description="let tests switch faults on")
+
+
+class CallSettings(_Source):
+    """Settings of a caller on the command line (`OFFHOOK_CALL_…`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OFFHOOK_CALL_", toml_table_header=("call",)
+    )
+
+    # `in` is a word of Python's own.
+    in_: str = Field(
+        "mic",
+        validation_alias=AliasChoices("OFFHOOK_CALL_IN"),
+        description="what to say: `mic`, or a file with sound",
+    )
+    out: str = Field(
+        "speakers", description="where to hear the answers: `speakers`, or a WAV file"
+    )
+    key: SecretStr | None = Field(
+        None, description="API key of the server (none: it is asked for one)"
+    )
+    agent: str | None = Field(None, description="the agent to talk to, at a relay")
+    model: str | None = Field(None, description="the model to ask for, with a key")
+    seconds: float | None = Field(
+        None, gt=0, description="when to hang up (none: when all is said)"
+    )
 
 
 class Settings(_Source):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.history import History
-from offhook.protocol.history_edits import edits
+from offhook.protocol.history_edits import edits, replay
 from tests.protocol.driver import Driver, Event
 
 Item = dict[str, Any]
@@ -221,3 +221,30 @@ def test_the_servers_conversation_becomes_the_new_one(
         for item_id in shown
     ]
     assert edits(history.items, history.items) == ([], [])
+
+
+def test_a_new_session_gets_what_a_client_can_create() -> None:
+    listed = {"item_id": "m", "type": "mcp_call", "name": "look"}
+    told = [A, spoken("s"), call("f", output="Rain"), call("g"), listed]
+    events, warnings = replay(told)
+    items = [event["item"] for event in events]
+    kinds = [item["type"] for item in items]
+    output = "function_call_output"
+    assert kinds == ["message", "message", "function_call", output, "function_call"]
+    assert items[1]["content"] == [{"type": "output_text", "text": "Hi"}]
+    assert items[3] == {"type": output, "call_id": "call_f", "output": "Rain"}
+    assert "id" not in items[3]
+    assert warnings == ["mcp_call 'm' is left out: a client cannot create it."]
+
+
+def test_our_own_endpoint_takes_what_a_new_session_gets() -> None:
+    driver = Driver()
+    driver.endpoint.open()
+    events, _ = replay([A, spoken("s"), call("f", output="Rain"), call("g")])
+    for event in events:
+        driver.endpoint.receive(event)
+    sent = driver.drain()
+    assert [event for event in sent if event["type"] == "error"] == []
+    done = [e["item"]["id"] for e in sent if e["type"] == "conversation.item.done"]
+    assert done[:3] == ["a", "s", "f"]
+    assert len(done) == 5

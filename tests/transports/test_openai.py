@@ -1,45 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from offhook.errors import InvalidRequest, ServerError
 from offhook.transports.openai import OpenAITransport
-from offhook.wire.memory import pair
-from tests.transports.conformance import got, upcoming
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from offhook.wire.base import Wire
+from tests.transports.conformance import got
+from tests.transports.test_connection import Far
 
 pytestmark = pytest.mark.anyio
-
-
-class Far:
-    """Opens wires in memory, and has their other ends."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, str]] = []
-        self.wires: list[Wire] = []
-
-    @asynccontextmanager
-    async def open(self, url: str, key: str) -> AsyncIterator[Wire]:
-        self.asked.append((url, key))
-        near, far = pair()
-        self.wires.append(far)
-        try:
-            yield near
-        finally:
-            await near.close()
-
-    async def event(self) -> dict[str, Any]:
-        event: dict[str, Any] = json.loads(await got(self.wires[-1].receive()))
-        return event
 
 
 async def test_a_url_and_a_key_go_to_the_opener() -> None:
@@ -52,10 +22,17 @@ async def test_a_url_and_a_key_go_to_the_opener() -> None:
     await client.close()
     await client.connect(url="ws://elsewhere/v1")
     await client.close()
+    other = OpenAITransport(far.open, api_key="sk-other", url="ws://own/v1?model=m")
+    await other.connect()
+    await other.close()
+    await other.connect(call_id="rtc_2")
+    await other.close()
     assert far.asked == [
         (f"{base}?model=gpt-realtime", "sk-first"),
         (f"{base}?call_id=rtc_1", "sk-second"),
         ("ws://elsewhere/v1", "sk-first"),
+        ("ws://own/v1?model=m", "sk-other"),
+        ("ws://own/v1?call_id=rtc_2", "sk-other"),
     ]
 
 
@@ -66,31 +43,6 @@ async def test_without_a_key_nothing_is_opened() -> None:
         await client.connect()
     assert client.status == "disconnected"
     assert far.asked == []
-
-
-async def test_whatever_an_opener_raises_connect_raises() -> None:
-    @asynccontextmanager
-    async def broken(url: str, key: str) -> AsyncIterator[Wire]:
-        raise LookupError(url)
-        yield pair()[0]
-
-    client = OpenAITransport(broken, api_key="any")
-    with pytest.raises(LookupError):
-        await got(client.connect())
-    assert client.status == "disconnected"
-
-
-async def test_a_connection_that_breaks_is_told() -> None:
-    far = Far()
-    client = OpenAITransport(far.open, api_key="any")
-    failed, ended = upcoming(client, "error"), upcoming(client, "disconnected")
-    await client.connect()
-    assert (await far.event())["type"] == "session.update"
-    await far.wires[0].close(1011, "broken")
-    assert (await got(failed)).error.close_code == 1011
-    await got(ended)
-    assert client.status == "disconnected"
-    await client.close()
 
 
 async def test_draining_waits_for_who_reads_slowly() -> None:

@@ -64,6 +64,41 @@ def edits(
     return events, warnings
 
 
+def replay(items: Iterable[Item]) -> tuple[list[Event], list[str]]:
+    """Return what to send to a new session so that it has this conversation.
+
+    Speech becomes its transcript; what no client can create is left out.
+
+    Args:
+        items: As `History` shows them.
+
+    Returns:
+        The events, and warnings about what is left out.
+    """
+    wires: list[Item] = []
+    warnings: list[str] = []
+    for item in items:
+        made = _calling(item) if item["type"] == "function_call" else [_creation(item)]
+        found = [wire for wire in made if wire]
+        if not found:
+            warnings.append(
+                f"{item['type']} '{item['item_id']}' is left out: a client cannot "
+                "create it."
+            )
+        wires += found
+    created = [{"type": "conversation.item.create", "item": wire} for wire in wires]
+    return created, warnings
+
+
+def _calling(item: Item) -> list[Item | None]:
+    told = ("type", "call_id", "name", "arguments")
+    call: Item = {"id": item["item_id"], **{name: item.get(name) for name in told}}
+    if item.get("output") is None:
+        return [call]
+    output = {"type": "function_call_output", "call_id": item.get("call_id")}
+    return [call, {**output, "output": item["output"]}]
+
+
 def _creations(made: dict[str, Item | None], kept: set[str]) -> list[Event]:
     last = max((at for at, item_id in enumerate(made) if item_id in kept), default=-1)
     events: list[Event] = []

@@ -164,3 +164,28 @@ class TransportError:
 
     error: Event | Exception
     event_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Reconnecting:
+    """`reconnecting`: the connection broke, and is tried again after a pause.
+
+    Attributes:
+        attempt: The first is 1.
+        seconds: How long the pause is.
+    """
+
+    attempt: int
+    seconds: float
+    error: Exception
+
+
+@dataclass(frozen=True)
+class Reconnected:
+    """`reconnected`: a new session has the configuration and the history of the old.
+
+    Attributes:
+        attempt: The one that succeeded.
+    """
+
+    attempt: int

@@ -116,10 +116,15 @@ def _admitted(websocket: WebSocket, relay: Relay) -> Grant:
 
 def _spent(grant: Grant, relay: Relay) -> Mapping[str, Any]:
     """Use the grant up, and find the session that it opens."""
-    _, session = relay.agents.find(grant.agent)
+    agent = relay.agents.find(grant.agent)
+    if agent.brain or relay.leg:
+        raise InvalidRequest(
+            "This agent is called over WebRTC: POST the offer to /v1/realtime/calls.",
+            code="unsupported_transport",
+        )
     minted = relay.grants.spend(grant, time.time())
     _log.info("a session: agent %s, origin %r", grant.agent, grant.origin)
-    return minted or session
+    return minted or agent.session
 
 
 class _Exchange:

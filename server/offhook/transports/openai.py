@@ -1,24 +1,18 @@
-"""What transports to OpenAI share: audio in events, and what was heard is known."""
+"""What the transports to OpenAI are made of: a client core over whatever wire."""
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlencode
 
-from offhook.errors import InvalidRequest, ServerError, WireClosed
-from offhook.events import parse, serialise
-from offhook.protocol.client import Client, Transmit
-from offhook.protocol.playback import PlaybackLedger
-from offhook.protocol.session_config import DEFAULT_MODEL
-from offhook.protocol.transport_events import TransportError
+from offhook.errors import InvalidRequest
+from offhook.protocol.client import Client
+from offhook.protocol.session_names import DEFAULT_MODEL
+from offhook.transports.connection import Connection
 from offhook.transports.emitter import Emitter
 
 if TYPE_CHECKING:
@@ -26,62 +20,87 @@ if TYPE_CHECKING:
 
     from offhook.events import Event
     from offhook.protocol.items import Item
+    from offhook.protocol.playback import PlaybackLedger
+    from offhook.protocol.reconnect import Reconnect
     from offhook.protocol.transport_events import FunctionCall, Status
     from offhook.transports.base import ApiKey
+    from offhook.transports.connection import Opener
     from offhook.transports.emitter import Listener, Stream
-    from offhook.wire.base import Wire
 
 _log = logging.getLogger(__name__)
 
 _URL = "wss://api.openai.com/v1/realtime"
-# What may wait to be sent: six minutes of speech. Who sends more does not drain.
-_UNSENT_BYTES = 24 * 2**20
+
+# Gives the URL to open for a call's id, the transport's own URL and a model, as far as
+# there are any.
+Address = Callable[[str | None, str | None, str | None], str]
 
 
-# Connects to a URL with a key, and closes at the end.
-Opener = Callable[[str, str], AbstractAsyncContextManager["Wire"]]
+class Microphone(Protocol):
+    """What can be muted, connected or not."""
 
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
+    @property
+    def muted(self) -> bool:
+        """Whether it is."""
+
+    def mute(self, muted: bool) -> None:
+        """Switch it off or on."""
 
 
 class OpenAITransport:
     """A Realtime session over whatever wire the opener gives.
 
+    The transports are this with an opener of their own; so can yours be.
+
     Args:
-        opener: Opens the wire; what it raises, `connect` raises.
+        opener: Opens a wire to a URL with a key; what it raises, `connect` raises.
+        address: Where to connect to, if `connect` is not told.
         api_key: A key, or a function that gives one; `connect` may get another.
         model: The model to ask for.
-        url: Where to connect to, with its query; by default OpenAI.
-        reported: Whether you tell what was heard, by `played`; otherwise audio counts
-            as played from when it came.
+        url: Where to connect to by default.
+        ledger: Knows how much was heard; None where the server plays the audio and
+            knows it itself.
+        microphone: What `mute` mutes, if audio does not come in by `send_audio`.
+        acknowledge: Seconds to wait in `connect` for the server to take the session's
+            configuration; None does not wait. Who is late is warned of, not refused.
+        coalesce: Whether a `connect` during another joins it, and is not refused.
+        reconnect: What to do when the connection breaks; None lets it be.
+        defaults: Whether what a configuration leaves out is asked for as the JavaScript
+            SDK does; otherwise it stays as the server has it, as behind a relay.
     """
-
-    muted = None
 
     def __init__(
         self,
         opener: Opener,
         *,
+        address: Address | None = None,
         api_key: ApiKey | None = None,
         model: str | None = None,
         url: str | None = None,
-        reported: bool = False,
+        ledger: PlaybackLedger | None = None,
+        microphone: Microphone | None = None,
+        acknowledge: float | None = None,
+        coalesce: bool = False,
+        reconnect: Reconnect | None = None,
+        defaults: bool = True,
     ) -> None:
-        self.status: Status = "disconnected"
-        self._opener = opener
+        self._address = address or socket_address
         self._api_key = api_key
         self._model = model
         self._url = url
-        self._ledger = PlaybackLedger(reported=reported)
-        self._client = Client(self._ledger)
+        self._ledger = ledger
+        self._microphone = microphone
+        self._coalesce = coalesce
+        self._defaults = defaults
+        self._client = Client(ledger)
         self._emitter = Emitter()
-        self._unsent: deque[str] = deque()  # bounded by _UNSENT_BYTES
-        self._unsent_bytes = 0
-        self._changed = asyncio.Event()
-        self._sent = asyncio.Event()
-        self._opened: asyncio.Future[None] | None = None
-        self._session: asyncio.Task[None] | None = None
+        self._connection = Connection(
+            self._client,
+            self._emitter,
+            opener,
+            acknowledge=acknowledge,
+            reconnect=reconnect,
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,9 +109,19 @@ class OpenAITransport:
         await self.close()
 
     @property
+    def status(self) -> Status:
+        """See RealtimeTransportLayer."""
+        return self._connection.status
+
+    @property
     def history(self) -> tuple[Item, ...]:
         """The conversation, as far as it came over this transport."""
         return self._client.history.items
+
+    @property
+    def muted(self) -> bool | None:
+        """See RealtimeTransportLayer."""
+        return self._microphone.muted if self._microphone else None
 
     def on(self, name: str, listener: Listener) -> Self:
         """See RealtimeTransportLayer."""
@@ -124,68 +153,51 @@ class OpenAITransport:
     ) -> None:
         """See RealtimeTransportLayer; with `call_id` it joins a call as a sideband.
 
+        A sideband that is given no configuration leaves the call's as it is.
+
         Raises:
-            InvalidRequest: It is connected already, there is no key, or `close` was
-                called meanwhile.
+            InvalidRequest: It is connected already, there is no key, the configuration
+                cannot be used, or `close` was called meanwhile.
             UpstreamError: The server cannot be reached, or refuses.
         """
-        if self.status != "disconnected":
+        if self.status == "disconnected":
+            wanted = model or self._model
+            given = initial_session_config
+            joined = call_id is not None or not self._defaults
+            configure = partial(self._configure, given, wanted, joined=joined)
+            await self._connection.open(
+                url or self._address(call_id, self._url, wanted),
+                self._api_key if api_key is None else api_key,
+                configure,
+            )
+        elif self._coalesce:
+            await self._connection.opening()
+        else:
             raise InvalidRequest(
                 "The transport is connected or connecting: close it first.",
                 code="already_connected",
             )
-        opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._opened = opened
-        self._set_status("connecting")
-        try:
-            key = await _resolved(api_key if api_key is not None else self._api_key)
-            wanted = model or self._model
-            target = url or _target(call_id, self._url, wanted)
-            if not opened.done():
-                self._session = asyncio.create_task(self._hold(target, key, opened))
-            await opened
-        except BaseException:
-            opened.cancel()
-            # After a close, another connect may be under way.
-            if self._opened is opened:
-                await self.close()
-            raise
-        self._update(initial_session_config or {}, wanted)
 
     async def drain(self) -> None:
         """See RealtimeTransportLayer."""
-        while self._unsent and self.status == "connected":
-            self._sent.clear()
-            await self._sent.wait()
+        await self._connection.drain()
 
     async def close(self) -> None:
         """See RealtimeTransportLayer."""
-        opened, self._opened = self._opened, None
-        session, self._session = self._session, None
-        if opened and not opened.done():
-            opened.set_exception(
-                InvalidRequest(
-                    "The transport was closed before it had connected.",
-                    code="closed_while_connecting",
-                )
-            )
-        if session:
-            session.cancel()
-            await asyncio.wait([session])
-        self._lose()
+        await self._connection.close()
         await self._emitter.aclose()
 
     def send_event(self, event: Event) -> None:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.send(dict(event))
-        self._act()
+        self._connection.act()
 
     def request_response(self, response: Mapping[str, Any] | None = None) -> None:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.request(response)
-        self._act()
+        self._connection.act()
 
     def send_message(
         self,
@@ -197,7 +209,7 @@ class OpenAITransport:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.say(message, other_event_data, respond=trigger_response)
-        self._act()
+        self._connection.act()
 
     def add_image(self, image: str, *, trigger_response: bool = True) -> None:
         """See RealtimeTransportLayer."""
@@ -208,27 +220,31 @@ class OpenAITransport:
         """See RealtimeTransportLayer; without a connection it is lost."""
         if self.status == "connected":
             self._client.hear(audio, commit=commit)
-            self._act()
+            self._connection.act()
 
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
         self._check()
-        self._update(config, None)
+        self._warn(self._client.configure(config))
+        self._connection.act()
 
     def mute(self, muted: bool) -> None:
-        """There is no microphone here.
+        """Switch the microphone off or on, now and in the next connections.
 
         Raises:
-            InvalidRequest: Always.
+            InvalidRequest: There is none.
         """
-        raise InvalidRequest(
-            "A WebSocket has no microphone to mute: send no audio instead.",
-            code="not_supported",
-        )
+        if self._microphone is None:
+            raise InvalidRequest(
+                "This transport has no microphone to mute: send no audio instead.",
+                code="not_supported",
+            )
+        self._microphone.mute(muted)
 
     def played(self, item_id: str, ms: float, content_index: int = 0) -> None:
         """Tell how much of an item has been heard, if `reported` was asked for."""
-        self._ledger.played(item_id, ms, content_index)
+        if self._ledger:
+            self._ledger.played(item_id, ms, content_index)
 
     def send_function_call_output(
         self, call: FunctionCall, output: str, *, start_response: bool = True
@@ -236,19 +252,19 @@ class OpenAITransport:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.give_output(call.call_id, output, respond=start_response)
-        self._act()
+        self._connection.act()
 
     def interrupt(self) -> None:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.interrupt(_now_ms())
-        self._act()
+        self._connection.act()
 
     def reset_history(self, old: Sequence[Item], new: Sequence[Item]) -> None:
         """See RealtimeTransportLayer."""
         self._check()
         self._warn(self._client.reset_history(old, new))
-        self._act()
+        self._connection.act()
 
     def send_mcp_response(
         self, request_id: str, approve: bool, reason: str | None = None
@@ -256,7 +272,7 @@ class OpenAITransport:
         """See RealtimeTransportLayer."""
         self._check()
         self._client.approve(request_id, approve, reason)
-        self._act()
+        self._connection.act()
 
     def _check(self) -> None:
         if self.status != "connected":
@@ -265,130 +281,24 @@ class OpenAITransport:
                 code="not_connected",
             )
 
-    def _update(self, config: Mapping[str, Any], model: str | None) -> None:
-        self._warn(self._client.configure(config, model))
-        self._act()
+    def _configure(
+        self, config: Mapping[str, Any] | None, model: str | None, *, joined: bool
+    ) -> bool:
+        self._warn(self._client.open(config, model, joined=joined))
+        return config is not None or not joined
 
     @staticmethod
     def _warn(warnings: list[str]) -> None:
         for warning in warnings:
             _log.warning("%s", warning)
 
-    def _set_status(self, status: Status) -> None:
-        if status != self.status:
-            self.status = status
-            self._emitter.emit("connection_change", status)
 
-    def _act(self) -> None:
-        for effect in self._client.drain():
-            if isinstance(effect, Transmit):
-                self._put(serialise(effect.event))
-            else:
-                self._emitter.emit(effect.name, *effect.payload)
-
-    def _put(self, text: str) -> None:
-        if self._unsent_bytes + len(text) > _UNSENT_BYTES:
-            raise ServerError(
-                "Too much waits to be sent: await drain() between large pieces.",
-                code="send_buffer_full",
-            )
-        self._unsent.append(text)
-        self._unsent_bytes += len(text)
-        self._changed.set()
-
-    async def _hold(self, url: str, key: str, opened: asyncio.Future[None]) -> None:
-        try:
-            async with AsyncExitStack() as stack:
-                wire = await stack.enter_async_context(self._opener(url, key))
-                self._set_status("connected")
-                opened.set_result(None)
-                self._emitter.emit("connected")
-                writing = asyncio.create_task(self._write(wire))
-                stack.push_async_callback(_ended, writing)
-                await self._read(wire)
-        except Exception as error:
-            if opened.done():
-                self._lose(error)
-            else:
-                opened.set_exception(error)
-        else:
-            self._lose()
-
-    async def _read(self, wire: Wire) -> None:
-        async for text in wire:
-            try:
-                event = parse(text)
-            except InvalidRequest:
-                _log.warning("a message that is no event was left out")
-                continue
-            if isinstance(event.get("type"), str):
-                self._client.take(event, _now_ms())
-                self._act()
-        closed = wire.closed
-        if closed and closed.close_code not in (1000, 1001, 1005):
-            raise closed
-
-    async def _write(self, wire: Wire) -> None:
-        while True:
-            await self._changed.wait()
-            self._changed.clear()
-            while self._unsent:
-                text = self._unsent[0]
-                try:
-                    await wire.send(text)
-                except WireClosed:
-                    return  # who reads tells why
-                self._unsent.popleft()
-                self._unsent_bytes -= len(text)
-            self._sent.set()
-
-    def _lose(self, error: Exception | None = None) -> None:
-        if self.status == "disconnected":
-            return
-        was_open = self.status == "connected"
-        self._unsent.clear()
-        self._unsent_bytes = 0
-        self._client.reset()
-        self._set_status("disconnected")
-        self._sent.set()
-        if error:
-            self._emitter.emit("error", TransportError(error))
-        if was_open:
-            self._emitter.emit("disconnected")
-
-
-def forwarded(
-    method: Callable[Concatenate[OpenAITransport, _P], _R],
-) -> Callable[Concatenate[Any, _P], _R]:
-    """Make a method that calls this one of `self._transport`."""
-
-    @wraps(method)
-    def call(self: Any, /, *args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return method(self._transport, *args, **kwargs)
-
-    return call
-
-
-async def _resolved(api_key: ApiKey | None) -> str:
-    key = api_key() if callable(api_key) else api_key
-    if inspect.isawaitable(key):
-        key = await key
-    if not key:
-        raise InvalidRequest(
-            "There is no API key: pass api_key to connect().", code="missing_api_key"
-        )
-    return key
-
-
-def _target(call_id: str | None, url: str | None, model: str | None) -> str:
+def socket_address(call_id: str | None, url: str | None, model: str | None) -> str:
+    """Return where a WebSocket is; a call's is beside that of new sessions."""
     if call_id is not None:
-        return f"{_URL}?{urlencode({'call_id': call_id})}"
+        base = (url or _URL).partition("?")[0]
+        return f"{base}?{urlencode({'call_id': call_id})}"
     return url or f"{_URL}?{urlencode({'model': model or DEFAULT_MODEL})}"
-
-
-async def _ended(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.wait([task])
 
 
 def _now_ms() -> float:

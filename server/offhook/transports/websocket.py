@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from offhook.transports.openai import OpenAITransport, forwarded
+from offhook.protocol.playback import PlaybackLedger
+from offhook.transports.openai import OpenAITransport
 from offhook.wire.websocket import connect_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from contextlib import AbstractAsyncContextManager
 
-    from offhook.protocol.items import Item
-    from offhook.protocol.transport_events import Status
+    from offhook.protocol.reconnect import Reconnect
     from offhook.transports.base import ApiKey
-    from offhook.transports.emitter import Listener
     from offhook.wire.base import Wire
 
 
-class OpenAIRealtimeWebSocket:
+class OpenAIRealtimeWebSocket(OpenAITransport):
     """A Realtime session over WebSocket.
 
     Use `connect` and `close`, or `async with` to be sure of the second. All methods
@@ -31,10 +30,13 @@ class OpenAIRealtimeWebSocket:
         headers: Sent with the handshake, besides Authorization.
         reported: Whether you tell what was heard, by `played`; otherwise audio counts
             as played from when it came.
+        grace_ms: How far playback may be ahead of what you last told.
+        reconnect: What to do when the connection breaks: a new session then gets the
+            configuration and the history of the old one. By default nothing.
+        defaults: Whether what a configuration leaves out is asked for as the JavaScript
+            SDK does; otherwise it stays as the server has it, as behind a relay.
         options: Those of `wire.websocket.connect_websocket`: timeouts, pings, sizes.
     """
-
-    muted = None
 
     def __init__(
         self,
@@ -44,60 +46,21 @@ class OpenAIRealtimeWebSocket:
         url: str | None = None,
         headers: Mapping[str, str] | None = None,
         reported: bool = False,
+        grace_ms: float = 0.0,
+        reconnect: Reconnect | None = None,
+        defaults: bool = True,
         **options: Any,
     ) -> None:
         def opened(url: str, key: str) -> AbstractAsyncContextManager[Wire]:
             sent = {"Authorization": f"Bearer {key}", **(headers or {})}
             return connect_websocket(url, headers=sent, **options)
 
-        self._transport = OpenAITransport(
-            opened, api_key=api_key, model=model, url=url, reported=reported
+        super().__init__(
+            opened,
+            api_key=api_key,
+            model=model,
+            url=url,
+            ledger=PlaybackLedger(reported=reported, grace_ms=grace_ms),
+            reconnect=reconnect,
+            defaults=defaults,
         )
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._transport.close()
-
-    @property
-    def status(self) -> Status:
-        """See RealtimeTransportLayer."""
-        return self._transport.status
-
-    @property
-    def history(self) -> tuple[Item, ...]:
-        """The conversation, as far as it came over this transport."""
-        return self._transport.history
-
-    def on(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._transport.on(name, listener)
-        return self
-
-    def once(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._transport.once(name, listener)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._transport.off(name, listener)
-        return self
-
-    stream = forwarded(OpenAITransport.stream)
-    connect = forwarded(OpenAITransport.connect)
-    drain = forwarded(OpenAITransport.drain)
-    close = forwarded(OpenAITransport.close)
-    send_event = forwarded(OpenAITransport.send_event)
-    request_response = forwarded(OpenAITransport.request_response)
-    send_message = forwarded(OpenAITransport.send_message)
-    add_image = forwarded(OpenAITransport.add_image)
-    send_audio = forwarded(OpenAITransport.send_audio)
-    update_session_config = forwarded(OpenAITransport.update_session_config)
-    mute = forwarded(OpenAITransport.mute)
-    played = forwarded(OpenAITransport.played)
-    send_function_call_output = forwarded(OpenAITransport.send_function_call_output)
-    interrupt = forwarded(OpenAITransport.interrupt)
-    reset_history = forwarded(OpenAITransport.reset_history)
-    send_mcp_response = forwarded(OpenAITransport.send_mcp_response)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from urllib.parse import quote
 import httpx
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
     HandshakeRefused,
     InvalidRequest,
@@ -116,7 +116,7 @@ class OpenAIUpstream:
             follow_redirects=False,
             # The standard proxy and certificate variables hold, except for a server
             # on this machine, which no proxy can reach.
-            trust_env=not _is_loopback(self.base_url.host),
+            trust_env=not is_loopback(self.base_url.host),
         )
 
     async def mint(self, session: Mapping[str, Any], seconds: int) -> dict[str, Any]:
@@ -302,13 +302,6 @@ def _unauthorized() -> UpstreamError:
         "The upstream refused the server's API key: check OPENAI_API_KEY.",
         code="upstream_unauthorized",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from websockets.exceptions import (
 from websockets.protocol import Side, State
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
     InvalidRequest,
     OffhookError,
@@ -94,20 +94,19 @@ async def connect_websocket(
         HandshakeRefused: The server answered with an HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
-    headers = headers or {}
-    check(headers, subprotocols)
+    check(headers or {}, subprotocols)
     opening = _Connect(
         url,
         subprotocols=_typed(subprotocols) or None,
         additional_headers=headers,
-        proxy=None if _is_loopback(url) else True,
+        proxy=None if _is_local(url) else True,
         open_timeout=open_timeout,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         max_size=max_size,
         **_OPTIONS,
     )
-    connection = await _opened(opening, secrets(url, headers, subprotocols))
+    connection = await _opened(opening, secrets(url, headers or {}, subprotocols))
     wire = _WebSocket(connection, ping_timeout)
     try:
         yield wire
@@ -324,9 +323,8 @@ def _network_fault(error: Exception, seconds: float | None) -> UpstreamError:
     )
 
 
-def _is_loopback(url: str) -> bool:
+def _is_local(url: str) -> bool:
     try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
-        return False
+        return False  # no URL: told when it is used

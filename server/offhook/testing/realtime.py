@@ -1,10 +1,4 @@
-"""The local endpoint for your own tests, in a thread of its own.
-
-With pytest, the fixture `realtime` is there at once; elsewhere:
-
-    with offhook.testing.endpoint() as realtime:
-        client = realtime.client()
-"""
+"""The local endpoint for your own tests, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -18,8 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from openai import AsyncOpenAI, OpenAI
-
-__all__ = ["Realtime", "endpoint"]
 
 
 @contextlib.contextmanager
