@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -502,6 +502,24 @@ async def test_a_caller_that_does_not_read_holds_the_upstream_back(
                 received += 1
         assert received <= sent
         assert closed.value.rcvd is None or closed.value.rcvd.code == 1008
+
+
+async def test_a_caller_that_reads_no_errors_is_hung_up_on(
+    running: Running, far: Far
+) -> None:
+    async with (
+        running(
+            AGENTS, upstream=far.url, patience_seconds=0.5, event_rate=10_000
+        ) as relay,
+        talking(relay, far) as (near, upstream),
+    ):
+        near.transport.pause_reading()
+        wrong = json.dumps({"type": "no.such.event", "event_id": "x" * 100_000})
+        ended = asyncio.create_task(closure(upstream))
+        with suppress(ConnectionClosed):
+            while not ended.done():
+                await near.send(wrong)
+        assert await ended == (1000, "")
 
 
 async def test_an_upstream_that_does_not_read_holds_the_caller_back(

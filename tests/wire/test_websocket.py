@@ -31,7 +31,7 @@ from offhook.errors import (
     UpstreamError,
     WireClosed,
 )
-from offhook.wire.direct import Direct
+from offhook.wire.frames import Direct
 from offhook.wire.websocket import _WebSocket, connect_websocket
 from tests.wire.conformance import LONG, Conformance, until_closed
 

@@ -25,7 +25,7 @@ from offhook.protocol.policy import Policy
 from offhook.relay.callers import bearer
 from offhook.relay.routes import may_configure
 from offhook.wire.base import close_frame
-from offhook.wire.direct import EXTENSION, Direct
+from offhook.wire.frames import EXTENSION, Direct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -154,9 +154,9 @@ class _Exchange:
         self._left: Frame | None = None
         self._why: Frame | None = None
         self._last: str | None = None
-        # How many events were sent to the caller, the one on its way included.
-        self._sent = 0
-        self._sending = False
+        # Events on their way to the caller, and how many have gone.
+        self._going = 0
+        self._gone = 0
 
     def shorten(self, caller: Direct | None) -> None:
         """Let what can pass at once take the short way, where both sides have one."""
@@ -235,26 +235,26 @@ class _Exchange:
             except WireClosed:
                 return
             if onward is not None:
-                self._sent += 1
-                self._sending = True
                 await self._say(onward)
-                self._sending = False
 
     async def _say(self, text: str) -> None:
+        self._going += 1
         try:
             await self._send({"type": "websocket.send", "text": text})
         except (OSError, RuntimeError):
             # So servers say that nobody is there any more.
             self._left = self._left or _GONE
+        self._going -= 1
+        self._gone += 1
 
     async def _watch(self) -> None:
         """Return when the session's time is over, or a caller has not read for long."""
         clock = asyncio.get_running_loop().time
         end = clock() + self._seconds
         while (left := end - clock()) > 0:
-            before = self._sent if self._sending else None
+            before = self._gone if self._going else None
             await asyncio.sleep(min(left, self._patience))
-            if self._sending and self._sent == before:
+            if self._going and self._gone == before:
                 self._why = _UNREAD
                 return
         minutes = round(self._seconds / 60)

@@ -14,7 +14,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import (
 )
 from websockets.protocol import State
 
-from offhook.wire.direct import EXTENSION, Frames, text_frame
+from offhook.wire.frames import EXTENSION, Frames, text_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -30,7 +30,7 @@ def websocket_protocol() -> Any:
 
 
 class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol):
-    """Has a `wire.direct.Direct` beside what ASGI has."""
+    """Has a `wire.frames.Direct` beside what ASGI has."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         """Take what uvicorn gives."""
@@ -59,6 +59,9 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         extensions: MutableMapping[str, Any] = self.scope["extensions"]
         extensions[EXTENSION] = self
         await super().run_asgi()
+        if not self.writable.is_set():
+            # What a client has not read by the end would keep its socket open.
+            self.transport.abort()
 
     async def receive(self) -> Any:
         """Wait for the next message."""

@@ -32,7 +32,7 @@ from offhook.errors import (
     redact,
 )
 from offhook.wire.base import close_frame
-from offhook.wire.direct import Frames, text_frame
+from offhook.wire.frames import Frames, text_frame
 from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
@@ -130,6 +130,7 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
         if end and answer.startswith(b"HTTP/1.1 101 "):
             self.data_received(data[: len(data) - len(frames)])
             self.begin_frames()
+            self._head = b""
             self._split(frames)
         else:
             self.data_received(data)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 from websockets.protocol import Protocol, Side
 
-from offhook.wire.direct import Frames, text_frame
+from offhook.wire.frames import Frames, text_frame
 
 if TYPE_CHECKING:
     from asyncio import Transport
