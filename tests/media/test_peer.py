@@ -14,7 +14,7 @@ from aiortc import RTCSessionDescription, VideoStreamTrack
 
 from offhook.errors import InvalidRequest
 from offhook.media.peer import Peer
-from offhook.protocol.sdp import check_offer, without_candidates
+from offhook.protocol.sdp import check_offer
 from tests.caller import Caller, offer
 
 if TYPE_CHECKING:

@@ -100,7 +100,7 @@ class Peer:
         """
         # Not one candidate of the caller's is used: its checks reach us and prove
         # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
-        usable = sdp.without_candidates(offer)
+        usable = sdp.narrowed(offer)
         try:
             _check_bundle(usable)
             await self._connection.setRemoteDescription(
