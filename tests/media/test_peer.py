@@ -179,7 +179,8 @@ async def test_audio_and_events_flow_both_ways() -> None:
 async def test_a_caller_without_candidates_is_found_by_its_checks() -> None:
     caller, ear = Caller(), Ear()
     async with Peer(ear, nothing) as peer:
-        answer = await peer.answer(without_candidates(await offer(caller)))
+        bare = re.sub(r"a=(candidate:|end-of-).*\r\n", "", await offer(caller))
+        answer = await peer.answer(bare)
         remote = RTCSessionDescription(answer, "answer")
         await caller.peer.setRemoteDescription(remote)
         await ear.until(lambda: ear.openings)
@@ -261,7 +262,7 @@ async def test_a_malformed_offer_is_refused_or_answered_and_leaves_nothing(
 )
 async def test_what_cannot_be_answered_is_the_callers_fault(old: str, new: str) -> None:
     async with Peer(Ear(), nothing) as peer:
-        with pytest.raises(InvalidRequest, match="WHIP-compliant"):
+        with pytest.raises(InvalidRequest, match="Invalid SDP offer: "):
             await peer.answer(CHROMIUM.replace(old, new))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
 from aiortc import (
@@ -15,23 +17,39 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
-from aiortc.sdp import SessionDescription
 
-from offhook.errors import InvalidRequest
-from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.errors import OffhookError
+from offhook.media import private
+from offhook.media.bucket import Bucket
+from offhook.media.hardening import harden
+from offhook.media.network import Network
+from offhook.media.servers import IceServers
 from offhook.media.tracks import PulledTrack, pcm_of
-from offhook.protocol import sdp
+from offhook.protocol.candidates import admitted
+from offhook.protocol.narrowing import narrowed
+from offhook.protocol.sdp import invalid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from offhook.media.filter import SourceFilter
+
 _log = logging.getLogger(__name__)
 
 # aioice itself never gives up on an offer without end-of-candidates.
-_CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 15.0
 # How long the last events may take to reach the caller.
 _DRAIN_SECONDS = 1.0
+# How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
+_CLOSE_SECONDS = 3.0
+# What a caller may send as events: no honest one comes near. A conversation that is
+# told again after a reconnect is the burst.
+_MAX_EVENT_BYTES = 256 * 1024
+_EVENTS_PER_SECOND, _EVENTS_AT_ONCE = 200, 2000
+_BYTES_PER_SECOND, _BYTES_AT_ONCE = 2 * 2**20, 16 * 2**20
+# Only the first is used; each costs memory until the end of the call.
+_MAX_CHANNELS = 16
 
 
 class Listener(Protocol):
@@ -56,7 +74,10 @@ class Peer:
     Args:
         listener: Hears what arrives.
         pull: The audio to send; see `PulledTrack`.
+        network: What the operator says about the network.
+        servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
+        settled: Called once the caller has connected, or will not any more.
     """
 
     def __init__(
@@ -64,13 +85,23 @@ class Peer:
         listener: Listener,
         pull: Callable[[int], bytes],
         *,
-        patience: float = _CONNECT_SECONDS,
+        network: Network | None = None,
+        servers: IceServers | None = None,
+        patience: float = CONNECT_SECONDS,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
-        offer_loopback_when_alone()
+        private.offer_loopback_when_alone()
         self._listener = listener
+        self._network = network or Network()
+        self._servers = servers or IceServers(self._network)
         self._patience = patience
-        # No STUN server by default: a dead one costs five seconds per call.
+        self._tell_settled: Callable[[], None] | None = settled
+        # The servers are asked in gathering.py, which knows which of them answer.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._filters: list[SourceFilter] = []
+        self._channels = 0
+        self._events = Bucket(_EVENTS_PER_SECOND, _EVENTS_AT_ONCE)
+        self._bytes = Bucket(_BYTES_PER_SECOND, _BYTES_AT_ONCE)
         self._track = PulledTrack(pull)
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -95,31 +126,36 @@ class Peer:
     async def answer(self, offer: str) -> str:
         """Take the offer and return the answer, our candidates included.
 
+        Args:
+            offer: One that `check_offer` has passed.
+
         Raises:
             InvalidRequest: `invalid_offer`.
+            ServerError: There is no port left.
         """
-        # Not one candidate of the caller's is used: its checks reach us and prove
-        # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
-        usable = sdp.narrowed(offer)
         try:
-            _check_bundle(usable)
             await self._connection.setRemoteDescription(
-                RTCSessionDescription(usable, "offer")
+                RTCSessionDescription(narrowed(offer, self._admitted(offer)), "offer")
             )
             self._direct()
+            self._filters = harden(
+                self._connection, self._network, self._servers, self._break, len(offer)
+            )
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
             )
-        except OSError:
-            raise  # ours: there is no socket left
+        except (OffhookError, OSError):
+            raise
         except Exception as error:
             # aiortc checks what it parses with assertions and bare exceptions.
             _log.info("offer refused: %s", type(error).__name__)
-            raise InvalidRequest(
-                "Invalid SDP offer. Please try again with a WHIP-compliant offer.",
-                code="invalid_offer",
-            ) from None
+            raise invalid("it does not fit WebRTC's rules") from None
         return self._connection.localDescription.sdp
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many datagrams were kept from the connection, by reason."""
+        return sum((filter.dropped for filter in self._filters), Counter())
 
     async def run(self) -> None:
         """Return when the call is over, or was never connected in time."""
@@ -166,16 +202,13 @@ class Peer:
 
     async def vanish(self) -> None:
         """Close a connection that was made, without a goodbye: nothing is sent."""
-        sctp = self._connection.sctp
-        transports = [t.receiver.transport for t in self._connection.getTransceivers()]
-        for transport in (*transports, *([sctp.transport] if sctp else ())):
+        for transport in private.transports(self._connection):
             await transport.transport.stop()
         await self.close()
 
     async def close(self) -> None:
         """Close the connection; safe to call twice, and to cancel."""
-        self._closed.set()
-        self._connected.set()
+        self._end()
         # aiortc cannot go on with a close that was cancelled, and whoever closes
         # again waits for the first one: so the closing itself is never cancelled.
         if self._closing is None:
@@ -183,11 +216,29 @@ class Peer:
         await asyncio.shield(self._closing)
 
     async def _close(self) -> None:
-        await self._connection.close()
+        closing = asyncio.create_task(self._connection.close())
+        _, late = await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+        if late:
+            for transport in private.transports(self._connection):
+                private.abandon_relays(transport)
+            await asyncio.wait([closing])
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
             await asyncio.wait([self._reader])
+        for filter in self._filters:
+            filter.close()
+
+    def _admitted(self, offer: str) -> list[str]:
+        """Choose the caller's addresses to try.
+
+        By default none: its own checks reach us and prove who it is (peer-reflexive
+        discovery), and nobody can aim us at a third party.
+        """
+        if self._network.candidates == "none":
+            return []
+        lan = self._network.candidates == "lan"
+        return admitted(offer, lan=lan, own=private.own_networks())
 
     def _direct(self) -> None:
         """Talk on the first audio line, and take nothing on any other.
@@ -209,38 +260,62 @@ class Peer:
             return
         for transceiver in self._connection.getTransceivers():
             if transceiver.receiver.track is track:
-                listen_eagerly(transceiver.receiver)
+                private.listen_eagerly(transceiver.receiver)
         self._reader = asyncio.create_task(self._read(track))
 
     async def _read(self, track: MediaStreamTrack) -> None:
-        async for pcm in pcm_of(track):
-            self._listener.audio(pcm)
+        try:
+            async for pcm in pcm_of(track):
+                self._listener.audio(pcm)
+        except Exception:
+            _log.exception("the caller's audio could not be taken: the call ends")
+            self._end()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
+        self._channels += 1
+        if self._channels > _MAX_CHANNELS:
+            self._cut("more data channels than anybody needs")
         # Any label will do, the first channel wins: Azure's guide names it otherwise.
         if self._channel:
             return
         self._channel = channel
-        channel.on("message", self._listener.message)
+        channel.on("message", self._on_message)
         channel.on("close", self._closed.set)
         self._listener.opened()
+
+    def _on_message(self, text: str | bytes) -> None:
+        now, size = time.monotonic(), len(text)
+        if size > _MAX_EVENT_BYTES:
+            self._cut("an event larger than 256 KiB")
+        elif not (self._events.take(now) and self._bytes.take(now, size)):
+            self._cut("more events than anybody can answer")
+        elif not self._closed.is_set():
+            self._listener.message(text)
+
+    def _cut(self, reason: str) -> None:
+        if not self._closed.is_set():
+            _log.warning("the caller sent %s: the call ends", reason)
+        self._end()
+
+    def _break(self, error: Exception) -> None:
+        """End a call that its caller, or we, have broken; the others go on."""
+        if not self._closed.is_set():
+            _log.warning("the call broke: %s", type(error).__name__, exc_info=error)
+        self._end()
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
-            self._connected.set()
+            self._settle()
         elif state in ("failed", "closed"):
-            self._connected.set()
-            self._closed.set()
+            self._end()
 
+    def _settle(self) -> None:
+        self._connected.set()
+        if self._tell_settled:
+            tell, self._tell_settled = self._tell_settled, None
+            tell()
 
-def _check_bundle(offer: str) -> None:
-    """Refuse a BUNDLE of lines that are not there (RFC 9143 §7.2).
-
-    aiortc would leave the others without a transport, and could not even close.
-    """
-    description = SessionDescription.parse(offer)
-    mids = {media.rtp.muxId for media in description.media}
-    for group in description.group:
-        if not mids.issuperset(group.items):
-            raise ValueError("a group names an unknown mid")
+    def _end(self) -> None:
+        self._settle()
+        self._closed.set()

@@ -16,20 +16,28 @@ if TYPE_CHECKING:
 
 _AUDIO = r"(?:UDP|TCP)/TLS/RTP/SAVPF"
 _DATA = r"(?:UDP|TCP)/DTLS/SCTP"
+# RFC 8122 §5, with as many bytes as aiortc compares.
 _FINGERPRINT = re.compile(
-    r"(?i:sha-256 [0-9a-f]{2}(?::[0-9a-f]{2}){31}|sha-384 [0-9a-f]{2}(?::[0-9a-f]{2}){47}"
-    r"|sha-512 [0-9a-f]{2}(?::[0-9a-f]{2}){63})"
+    "(?i:{})".format(
+        "|".join(
+            rf"sha-{bits} [0-9a-f]{{2}}(?::[0-9a-f]{{2}}){{{bits // 8 - 1}}}"
+            for bits in (256, 384, 512)
+        )
+    ),
+    re.ASCII,
 )
 # Few: each is compared with the caller's certificate.
 _MAX_FINGERPRINTS = 4
 _CODECS = {
     # RFC 3551 §3: 96 to 127 are free, and only those does aiortc take over.
-    "audio": re.compile(r"(9[6-9]|1[01]\d|12[0-7]) (?i:(opus)/48000/2)"),
+    "audio": re.compile(r"(9[6-9]|1[01]\d|12[0-7]) (?i:opus/48000/2)", re.ASCII),
     # A camera is declined, in a codec that every browser has (RFC 7742 §5).
-    "video": re.compile(r"(9[6-9]|1[01]\d|12[0-7]) (?i:(VP8)/90000)"),
+    "video": re.compile(r"(9[6-9]|1[01]\d|12[0-7]) (?i:VP8/90000)", re.ASCII),
 }
 _EXTENSION = re.compile(
-    r"([1-9]|1[0-4])(?:/\w+)? (urn:ietf:params:rtp-hdrext:(?:sdes:mid|ssrc-audio-level))"
+    r"([1-9]|1[0-4])(?:/\w+)? "
+    r"(urn:ietf:params:rtp-hdrext:(?:sdes:mid|ssrc-audio-level))",
+    re.ASCII,
 )
 _DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
 # RFC 8841 §6.1: where an offer does not say.
@@ -122,7 +130,9 @@ def _media(section: list[str]) -> Iterator[str]:
     codec = _codec(section, kind, formats)
     yield f"m={kind} 9 UDP/TLS/RTP/SAVPF {codec.split()[0]}"
     yield from ("c=IN IP4 0.0.0.0", "a=rtcp-mux", f"a=rtpmap:{codec}")
-    yield next((f"a={way}" for way in _DIRECTIONS if f"a={way}" in section), "a=sendrecv")
+    yield next(
+        (f"a={way}" for way in _DIRECTIONS if f"a={way}" in section), "a=sendrecv"
+    )
     yield from _extensions(section)
     for value in _values(section, "ssrc"):
         source, _, rest = value.partition(" ")
