@@ -16,13 +16,14 @@ from aioice.turn import UDP_SOCKET_BUFFER_SIZE
 from offhook.errors import ServerError
 from offhook.media import private
 from offhook.media.filter import FilteredProtocol, SourceFilter
-from offhook.media.network import IceServer, Network
 from offhook.media.servers import ANSWER_SECONDS, IceServers
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable
 
     from aioice.ice import Connection
+
+    from offhook.media.network import IceServer, Network
 
 _log = logging.getLogger(__name__)
 

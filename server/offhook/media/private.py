@@ -91,7 +91,9 @@ def waiting(connection: Connection) -> int:
     return connection._queue.qsize()
 
 
-def has_succeeded(connection: Connection, socket: object, source: object) -> bool:
+def has_succeeded(
+    connection: Connection, socket: object, source: tuple[str, int]
+) -> bool:
     """Tell whether a check of ours from a socket to an address has been answered."""
     return any(
         pair.protocol is socket
@@ -101,7 +103,7 @@ def has_succeeded(connection: Connection, socket: object, source: object) -> boo
     )
 
 
-def nominated(connection: Connection) -> list[tuple[object, object]]:
+def nominated(connection: Connection) -> list[tuple[StunProtocol, tuple[str, int]]]:
     """Return the sockets and the far addresses that are in use."""
     pairs = connection._nominated.values()
     return [(pair.protocol, pair.remote_addr) for pair in pairs]

@@ -1,0 +1,250 @@
+"""Strangers who know where a peer listens, and callers who mean no good."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import re
+import socket
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aioice import Candidate
+from aioice.ice import CandidatePair
+
+from offhook.media import private
+from tests.media.calls import (
+    BINDING_REQUEST,
+    Call,
+    Stranger,
+    address_of,
+    called,
+    client_hello,
+    until,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.media.calls import Address
+
+pytestmark = pytest.mark.anyio
+
+# RFC 8489 §14.5: known, and of the wrong length.
+BROKEN_STUN = struct.pack("!HHI12sHH", 1, 16, 0x2112A442, b"x" * 12, 0x19, 11) + bytes(
+    12
+)
+DATAGRAMS = {
+    "empty": b"",
+    "zeros": bytes(1400),
+    "byte": b"\x14",
+    "hello": client_hello(),
+    "alert": b"\x15\xfe\xfd" + bytes(8) + b"\x00\x02\x02\x28",
+    "rtp": b"\x80" + bytes(1499),
+    "long rtp": b"\x80" + bytes(1500),
+    "long rtcp": b"\x80\xc8" + bytes(1499),
+    "broken stun": BROKEN_STUN,
+    "junk": b"\xff" * 1400,
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def accidents() -> AsyncIterator[None]:
+    """Nothing may reach the event loop's exception handler."""
+    seen: list[dict[str, Any]] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: seen.append(context))
+    yield
+    gc.collect()
+    await asyncio.sleep(0)
+    loop.set_exception_handler(None)
+    assert seen == []
+
+
+@pytest.mark.parametrize("server", [False, True], ids=["client", "server"])
+@pytest.mark.parametrize("moment", ["before", "during", "live"])
+@pytest.mark.parametrize("datagram", DATAGRAMS.values(), ids=DATAGRAMS)
+async def test_a_stranger_cannot_disturb(
+    datagram: bytes, moment: str, server: bool
+) -> None:
+    async with Call(server) as call:
+        answer = await call.answered()
+        with Stranger(address_of(answer)) as stranger:
+            if moment == "before":
+                await stranger.sent(datagram)
+            await call.accept(answer)
+            if moment == "during":
+                stranger.send(datagram)
+            await call.open()
+            if moment == "live":
+                await stranger.sent(datagram)
+            await call.echo(2)
+        assert call.peer.dropped.total() == 1
+
+
+async def test_calls_outlive_an_empty_datagram() -> None:
+    async def one() -> None:
+        async with called() as call:
+            with Stranger(address_of(call.answer)) as stranger:
+                await stranger.sent(b"")
+            await call.echo()
+
+    await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def test_calls_connect_in_spite_of_a_client_hello() -> None:
+    async def one() -> None:
+        async with Call() as call:
+            answer = await call.answered()
+            with Stranger(address_of(answer)) as stranger:
+                await stranger.sent(DATAGRAMS["hello"])
+            await call.accept(answer)
+            await call.open()
+
+    await asyncio.gather(*(one() for _ in range(10)))
+
+
+class Flood:
+    """A thousand datagrams per second of each of three kinds."""
+
+    def __init__(self, stranger: Stranger) -> None:
+        self._stranger = stranger
+        self.count = 0
+        self._next = asyncio.get_running_loop().call_soon(self._pour)
+
+    def _pour(self) -> None:
+        for datagram in (DATAGRAMS["hello"], b"", b"\x80" + bytes(1601)):
+            for _ in range(5):
+                self._stranger.send(datagram)
+                self.count += 1
+        self._next = asyncio.get_running_loop().call_later(0.005, self._pour)
+
+    def stop(self) -> None:
+        self._next.cancel()
+
+
+async def test_calls_connect_and_live_on_in_a_flood() -> None:
+    for _ in range(8):
+        async with Call() as call:
+            answer = await call.answered()
+            with Stranger(address_of(answer)) as stranger:
+                flood = Flood(stranger)
+                await call.accept(answer)
+                await call.open()
+                await call.echo(20)
+                flood.stop()
+            assert flood.count >= 60
+            assert call.peer.dropped.keys() == {"stranger", "empty", "oversized"}
+
+
+def resident() -> int:
+    """Bytes of memory that this process has."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.parametrize("junk", [b"\xff" * 1400, bytes(1400), b"\x16" * 1400])
+async def test_junk_does_not_fill_the_memory_of_who_waits(junk: bytes) -> None:
+    async with Call() as call:
+        answer = await call.answered()
+        with Stranger(address_of(answer)) as stranger:
+            await stranger.sent(junk)
+            before = resident()
+            # Unread they would take 4 KiB each.
+            for sent in range(2, 10_000):
+                stranger.send(junk)
+                await until(lambda sent=sent: call.peer.dropped.total() > sent - 50)
+        assert resident() - before < 2**20
+
+
+async def test_who_proves_nothing_gets_few_answers() -> None:
+    async with Call() as call:
+        answer = await call.answered()
+        with Stranger(address_of(answer)) as stranger:
+            for _ in range(3):
+                await stranger.sent(b"")
+            for _ in range(100):
+                stranger.send(BINDING_REQUEST)
+            await until(lambda: call.peer.dropped["unauthentic"] > 96)
+
+
+class Router:
+    """A NAT between a caller and a peer: it hides the caller behind its own socket."""
+
+    def __init__(self, inside: Address) -> None:
+        self._inner = self._socket(inside[0])
+        self._peer = inside
+        self._caller: Address | None = None
+        self._outer = self._socket(inside[0])
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._inner, self._out)
+        loop.add_reader(self._outer, self._in, self._outer)
+
+    @property
+    def address(self) -> Address:
+        """Where the caller has to send to."""
+        host, port = self._inner.getsockname()
+        return host, port
+
+    def rebind(self) -> None:
+        """Forget the binding: from now on the caller has another address."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._outer)
+        self._outer.close()
+        self._outer = self._socket(self._peer[0])
+        loop.add_reader(self._outer, self._in, self._outer)
+
+    def close(self) -> None:
+        for each in (self._inner, self._outer):
+            asyncio.get_running_loop().remove_reader(each)
+            each.close()
+
+    def _socket(self, host: str) -> socket.socket:
+        opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        opened.setblocking(False)
+        opened.bind((host, 0))
+        return opened
+
+    def _out(self) -> None:
+        data, self._caller = self._inner.recvfrom(65536)
+        self._outer.sendto(data, self._peer)
+
+    def _in(self, outer: socket.socket) -> None:
+        data, _ = outer.recvfrom(65536)
+        if self._caller:
+            self._inner.sendto(data, self._caller)
+
+
+async def test_a_caller_may_move_once_it_has_proved_who_it_is() -> None:
+    async with Call() as call:
+        answer = await call.answered()
+        router = Router(address_of(answer))
+        # Nothing but the way through the router.
+        [line] = re.findall(r"a=candidate:\S+ 1 udp \d+ [\d.]+ \d+ typ host", answer)[
+            :1
+        ]
+        host, port = router.address
+        through = re.sub(r"[\d.]+ \d+ typ", f"{host} {port} typ", line)
+        bare = re.sub(r"a=candidate:.*\r\n", "", answer)
+        await call.accept(
+            bare.replace("a=end-of-candidates", f"{through}\r\na=end-of-candidates")
+        )
+        await call.open()
+        await call.echo(2)
+        router.rebind()
+        # The microphone goes on, from an address that nobody knows.
+        await until(lambda: call.peer.dropped["stranger"])
+        heard = len(call.ear.pcm)
+        # As a browser: its checks nominate again. aiortc would ask in five seconds.
+        ice = private.ice_of(call.caller.channel.transport.transport)
+        [(protocol, address)] = private.nominated(ice)
+        far = Candidate("1", 1, "udp", 1, *address, "host")
+        request = ice.build_request(CandidatePair(protocol, far), nominate=True)
+        key = str(ice.remote_password).encode()
+        await protocol.request(request, address, integrity_key=key)
+        await call.echo(2)
+        await call.ear.until(lambda: len(call.ear.pcm) > heard + 4800)
+        router.close()
