@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import sessions, turns
+from tests.benchmarks import offers, sessions, turns
 
 
 async def measure() -> None:
     await turns.measure()
     await sessions.measure()
+    await offers.measure()
 
 
 if __name__ == "__main__":

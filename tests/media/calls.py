@@ -112,11 +112,13 @@ class Call:
     async def echo(self, times: int = 10) -> None:
         """Send events there and back again."""
         for _ in range(times):
-            count = len(self.ear.messages)
-            self.caller.send("ping")
-            await self.ear.until(lambda count=count: len(self.ear.messages) > count)
-            self.peer.send(json.dumps({"type": "pong"}))
-            await self.caller.until("pong")
+            await self._echo(len(self.ear.messages))
+
+    async def _echo(self, count: int) -> None:
+        self.caller.send("ping")
+        await self.ear.until(lambda: len(self.ear.messages) > count)
+        self.peer.send(json.dumps({"type": "pong"}))
+        await self.caller.until("pong")
 
 
 @asynccontextmanager
