@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import os
 import re
 import socket
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import aioice.stun
 import pytest
+import uvloop
 from aioice import Candidate
 from aioice.ice import CandidatePair
 
 from offhook.media import private
+from offhook.media.network import Network
+from offhook.media.peer import Peer
+from offhook.protocol.sdp import check_offer
 from tests.media.calls import (
     BINDING_REQUEST,
     Call,
+    Ear,
     Stranger,
     address_of,
     called,
     client_hello,
+    nothing,
     until,
 )
+from tests.protocol.offers import BROWSERS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from tests.media.calls import Address
 
@@ -38,6 +48,7 @@ pytestmark = pytest.mark.anyio
 BROKEN_STUN = struct.pack("!HHI12sHH", 1, 16, 0x2112A442, b"x" * 12, 0x19, 11) + bytes(
     12
 )
+CHROMIUM = BROWSERS["chromium"].decode()
 DATAGRAMS = {
     "empty": b"",
     "zeros": bytes(1400),
@@ -254,3 +265,133 @@ async def test_a_caller_may_move_once_it_has_proved_who_it_is() -> None:
         await call.echo(2)
         await call.ear.until(lambda: len(call.ear.pcm) > heard + 4800)
         router.close()
+
+
+class Broken(str):
+    """A text that is none on the wire."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff"
+
+
+async def test_who_breaks_the_protocol_ends_its_own_call_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with called() as other, called() as call:
+        call.caller.channel.send(Broken("not UTF-8, and said to be text"))
+        async with asyncio.timeout(10):
+            await call.peer.run()
+        await other.echo(2)
+    told = [r.message for r in caplog.records if r.name.startswith("offhook")]
+    assert told == ["the call broke: UnicodeDecodeError"]
+
+
+@pytest.mark.parametrize(
+    ("count", "size"), [(1, 300_000), (20, 10), (3, 100_000)], ids=str
+)
+async def test_who_sends_too_much_is_cut_off(
+    count: int,
+    size: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # aiortc is too slow to send as much as is too much.
+    monkeypatch.setattr("offhook.media.peer._EVENTS_AT_ONCE", 10)
+    monkeypatch.setattr("offhook.media.peer._EVENTS_PER_SECOND", 1)
+    monkeypatch.setattr("offhook.media.peer._BYTES_AT_ONCE", 250_000)
+    monkeypatch.setattr("offhook.media.peer._BYTES_PER_SECOND", 1)
+    async with called() as call:
+        channel = call.caller.channel
+        # aiortc, as a browser, would keep to what we take.
+        vars(channel.transport)["_remote_max_message_size"] = 0
+        for _ in range(count):
+            channel.send("x" * size)
+        async with asyncio.timeout(10):
+            await call.peer.run()
+        assert len(call.ear.messages) == min(count - 1, 10)
+    told = [r.message for r in caplog.records if "the call ends" in r.message]
+    assert len(told) == 1
+
+
+async def test_who_opens_too_many_channels_is_cut_off() -> None:
+    async with called() as call:
+        for n in range(20):
+            call.caller.peer.createDataChannel(str(n))
+        async with asyncio.timeout(10):
+            await call.peer.run()
+
+
+async def test_a_listener_that_fails_ends_its_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("of the listener")
+
+    for method in ("message", "audio"):
+        async with called() as call:
+            vars(call.ear)[method] = fail
+            call.caller.send("ping")
+            async with asyncio.timeout(10):
+                await call.peer.run()
+    assert [bool(r.exc_info) for r in caplog.records] == [True, True]
+
+
+async def test_whoever_writes_an_offer_cannot_aim_us_at_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(aioice.stun, "RETRY_RTO", 0.005)
+    async with Call() as probe:
+        host, _ = address_of(await probe.answered())
+    if host.startswith("127."):
+        pytest.skip("this machine has no network: nothing is ever sent to loopback")
+    with ExitStack() as stack:
+        victims = [stack.enter_context(victim(host)) for _ in range(200)]
+        lines = "".join(
+            f"a=candidate:1 1 udp 1 {host} {each.getsockname()[1]} typ host\r\n"
+            for each in victims
+        )
+        offer = CHROMIUM.replace("a=sctp-port", f"{lines}a=sctp-port")
+        for candidates in ("none", "public", "lan"):
+            network = Network(candidates=candidates)  # type: ignore[arg-type]
+            async with Peer(Ear(), nothing, network=network) as peer:
+                await peer.answer(check_offer(offer.encode()))
+                with pytest.raises(TimeoutError):
+                    # Seven checks of each, in what are 63 seconds otherwise.
+                    async with asyncio.timeout(0.7 if candidates == "lan" else 0.1):
+                        await peer.run()
+            got = [data for each in victims for data in received(each)]
+            # Where the operator wants these, they are still not many.
+            assert bool(got) == (candidates == "lan")
+            assert len(got) <= 70
+            assert sum(map(len, got)) <= len(offer)
+
+
+def victim(host: str) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setblocking(False)
+    opened.bind((host, 0))
+    return opened
+
+
+def received(opened: socket.socket) -> Iterator[bytes]:
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield opened.recv(2048)
+
+
+def test_it_is_the_same_on_uvloop() -> None:
+    async def disturbed() -> None:
+        for server in (False, True):
+            async with Call(server) as call:
+                answer = await call.answered()
+                with Stranger(address_of(answer)) as stranger:
+                    for name in ("empty", "hello", "broken stun"):
+                        await stranger.sent(DATAGRAMS[name])
+                    await call.accept(answer)
+                    await call.open()
+                    stranger.send(b"")
+                    await call.echo(5)
+                assert call.peer.dropped.total() == 4
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(disturbed())

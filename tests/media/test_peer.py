@@ -16,6 +16,7 @@ from offhook.errors import InvalidRequest
 from offhook.media.peer import Peer
 from offhook.protocol.sdp import check_offer
 from tests.caller import Caller, offer
+from tests.media.calls import Ear, nothing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
@@ -78,38 +79,6 @@ a=max-message-size:262144
 AUDIO_ONLY = CHROMIUM[: CHROMIUM.index("m=application")].replace(
     "BUNDLE 0 1", "BUNDLE 0"
 )
-
-
-class Ear:
-    """Notes what a peer reports."""
-
-    def __init__(self) -> None:
-        self.openings = 0
-        self.messages: list[str | bytes] = []
-        self.pcm = b""
-        self._news = asyncio.Event()
-
-    def opened(self) -> None:
-        self.openings += 1
-        self._news.set()
-
-    def message(self, text: str | bytes) -> None:
-        self.messages.append(text)
-        self._news.set()
-
-    def audio(self, pcm: bytes) -> None:
-        self.pcm += pcm
-        self._news.set()
-
-    async def until(self, condition: Callable[[], object]) -> None:
-        async with asyncio.timeout(10):
-            while not condition():
-                self._news.clear()
-                await self._news.wait()
-
-
-def nothing(ms: int) -> bytes:
-    return b""
 
 
 @asynccontextmanager

@@ -43,6 +43,8 @@ CONNECT_SECONDS = 15.0
 _DRAIN_SECONDS = 1.0
 # How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
 _CLOSE_SECONDS = 3.0
+# To addresses that an offer names: 70 checks, 7 of each of 10.
+_MAX_CHECK_BYTES = 70 * 88
 # What a caller may send as events: no honest one comes near. A conversation that is
 # told again after a reconnect is the burst.
 _MAX_EVENT_BYTES = 256 * 1024
@@ -138,8 +140,10 @@ class Peer:
                 RTCSessionDescription(narrowed(offer, self._admitted(offer)), "offer")
             )
             self._direct()
+            # Bytes: what an offer starts is less than itself, and not much.
+            allowance = min(len(offer), _MAX_CHECK_BYTES)
             self._filters = harden(
-                self._connection, self._network, self._servers, self._break, len(offer)
+                self._connection, self._network, self._servers, self._break, allowance
             )
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
