@@ -26,7 +26,7 @@ async def test_too_many_that_wait_are_turned_away() -> None:
         first, second = (peers.make(Ear(), nothing) for _ in range(2))
         with pytest.raises(ServerError) as caught:
             peers.make(Ear(), nothing)
-        assert (caught.value.status, caught.value.code) == (503, "overloaded")
+        assert (caught.value.status, caught.value.code) == (503, "server_busy")
         assert caught.value.retry_after == "5"
         await first.close()
         await first.close()  # gives one place back, not two

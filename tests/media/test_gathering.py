@@ -63,7 +63,7 @@ async def test_a_caller_for_whom_no_port_is_left_may_come_again() -> None:
                 taken.bind((host, port))
         with pytest.raises(ServerError) as caught:
             await candidates(network)
-    assert (caught.value.status, caught.value.code) == (503, "overloaded")
+    assert (caught.value.status, caught.value.code) == (503, "server_busy")
     assert caught.value.retry_after == "5"
     assert await candidates(network)
 

@@ -352,7 +352,7 @@ async def test_whoever_writes_an_offer_cannot_aim_us_at_others(
         )
         offer = CHROMIUM.replace("a=sctp-port", f"{lines}a=sctp-port")
         for candidates in ("none", "public", "lan"):
-            network = Network(candidates=candidates)  # type: ignore[arg-type]
+            network = Network(candidates=candidates)
             async with Peer(Ear(), nothing, network=network) as peer:
                 await peer.answer(check_offer(offer.encode()))
                 with pytest.raises(TimeoutError):

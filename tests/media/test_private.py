@@ -144,6 +144,7 @@ async def test_who_sends_more_than_is_granted_is_noticed(
 async def test_who_keeps_to_it_is_not() -> None:
     async with contained() as (channel, far, broken):
         arrived: asyncio.Future[str] = asyncio.Future()
+        assert far.sctp
         far.sctp._data_channels[channel.id].on("message", arrived.set_result)
         channel.send("x" * 200_000)
         async with asyncio.timeout(10):

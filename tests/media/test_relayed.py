@@ -10,7 +10,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -126,7 +126,7 @@ class Side:
         self._in.write(f"{json.dumps(text)}\n")
         self._in.flush()
 
-    def read(self) -> object:
+    def read(self) -> Any:
         assert self._out
         return json.loads(self._out.readline())
 
@@ -145,7 +145,7 @@ def test_a_call_goes_from_relay_to_relay_and_ends_without_it() -> None:
         assert set(re.findall(r"typ (\w+)", answer)) == {"host", "relay"}
         # Nothing but the relays' addresses, which alone their permissions are for.
         caller.write(re.sub(r"a=candidate:.* typ host.*\r\n", "", answer))
-        kind, host, port, took = caller.read()  # type: ignore[misc]
+        kind, host, port, took = caller.read()
         assert kind == "relay"
         assert f" {host} {port} typ relay " in answer
         assert took < 5

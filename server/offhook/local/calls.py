@@ -164,7 +164,7 @@ class Calls:
 
         Raises:
             InvalidRequest: `invalid_offer`.
-            ServerError: `overloaded`.
+            ServerError: `server_busy`.
         """
         call = Call(session, engines, fault, self._peers)
         sdp = await call.answer(offer)

@@ -55,12 +55,11 @@ class PeerFactory:
         if self._places <= 0:
             raise ServerError(
                 "Too many callers are about to connect: try again in some seconds.",
-                code="overloaded",
+                code="server_busy",
                 status=503,
                 retry_after="5",
             )
-        self._places -= 1
-        return Peer(
+        peer = Peer(
             listener,
             pull,
             network=self._network,
@@ -68,6 +67,8 @@ class PeerFactory:
             patience=self._patience,
             settled=self._leave,
         )
+        self._places -= 1
+        return peer
 
     def _leave(self) -> None:
         self._places += 1

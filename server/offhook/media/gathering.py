@@ -66,7 +66,7 @@ class Gathering:
         if not found:
             raise ServerError(
                 "There is no free UDP port for another call: try again later.",
-                code="overloaded",
+                code="server_busy",
                 status=503,
                 retry_after="5",
             )
