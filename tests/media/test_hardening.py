@@ -19,10 +19,13 @@ import pytest
 import uvloop
 from aioice import Candidate
 from aioice.ice import CandidatePair
+from aiortc import RTCConfiguration, RTCPeerConnection
 
 from offhook.media import private
+from offhook.media.hardening import harden
 from offhook.media.network import Network
 from offhook.media.peer import Peer
+from offhook.media.servers import IceServers
 from offhook.protocol.sdp import check_offer
 from tests.media.calls import (
     BINDING_REQUEST,
@@ -296,10 +299,10 @@ async def test_who_sends_too_much_is_cut_off(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # aiortc is too slow to send as much as is too much.
-    monkeypatch.setattr("offhook.media.peer._EVENTS_AT_ONCE", 10)
-    monkeypatch.setattr("offhook.media.peer._EVENTS_PER_SECOND", 1)
-    monkeypatch.setattr("offhook.media.peer._BYTES_AT_ONCE", 250_000)
-    monkeypatch.setattr("offhook.media.peer._BYTES_PER_SECOND", 1)
+    monkeypatch.setattr("offhook.media.intake._EVENTS_AT_ONCE", 10)
+    monkeypatch.setattr("offhook.media.intake._EVENTS_PER_SECOND", 1)
+    monkeypatch.setattr("offhook.media.intake._BYTES_AT_ONCE", 250_000)
+    monkeypatch.setattr("offhook.media.intake._BYTES_PER_SECOND", 1)
     async with called() as call:
         channel = call.caller.channel
         # aiortc, as a browser, would keep to what we take.
@@ -395,3 +398,47 @@ def test_it_is_the_same_on_uvloop() -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(disturbed())
+
+
+async def test_who_takes_nothing_is_cut_off(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("offhook.media.peer._MAX_UNSENT_BYTES", 500_000)
+    async with called() as call:
+        await call.caller.channel.transport.transport.transport.stop()
+        for _ in range(9):
+            call.peer.send("x" * 60_000)
+        async with asyncio.timeout(10):
+            await call.peer.run()
+    assert "the caller takes no events: the call ends" in caplog.messages
+
+
+async def test_who_offers_is_as_safe_as_who_answers() -> None:
+    """As a client does, whose server may let it be the DTLS server."""
+    ours, theirs = (RTCPeerConnection(RTCConfiguration([])) for _ in range(2))
+    broken: list[Exception] = []
+    opened, echoed = asyncio.Event(), asyncio.Event()
+    channel = ours.createDataChannel("x")
+    channel.on("open", opened.set)
+    channel.on("message", lambda _: echoed.set())
+    theirs.on("datachannel", lambda c: c.on("message", c.send))
+    network = Network()
+    [filter] = harden(ours, network, IceServers(network), broken.append)
+    try:
+        await ours.setLocalDescription(await ours.createOffer())
+        target = address_of(ours.localDescription.sdp)
+        await theirs.setRemoteDescription(ours.localDescription)
+        await theirs.setLocalDescription(await theirs.createAnswer())
+        with Stranger(target) as stranger:
+            for name in ("empty", "hello", "broken stun"):
+                await stranger.sent(DATAGRAMS[name])
+            await ours.setRemoteDescription(theirs.localDescription)
+            async with asyncio.timeout(10):
+                await opened.wait()
+                await stranger.sent(b"")
+                channel.send("ping")
+                await echoed.wait()
+    finally:
+        await ours.close()
+        await theirs.close()
+    assert (filter.dropped.total(), broken) == (4, [])

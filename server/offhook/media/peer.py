@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -20,8 +19,8 @@ from aiortc.exceptions import InvalidStateError
 
 from offhook.errors import OffhookError
 from offhook.media import private
-from offhook.media.bucket import Bucket
 from offhook.media.hardening import harden
+from offhook.media.intake import Intake
 from offhook.media.network import Network
 from offhook.media.servers import IceServers
 from offhook.media.tracks import PulledTrack, pcm_of
@@ -45,13 +44,8 @@ _DRAIN_SECONDS = 1.0
 _CLOSE_SECONDS = 3.0
 # To addresses that an offer names: 70 checks, 7 of each of 10.
 _MAX_CHECK_BYTES = 70 * 88
-# What a caller may send as events: no honest one comes near. A conversation that is
-# told again after a reconnect is the burst.
-_MAX_EVENT_BYTES = 256 * 1024
-_EVENTS_PER_SECOND, _EVENTS_AT_ONCE = 200, 2000
-_BYTES_PER_SECOND, _BYTES_AT_ONCE = 2 * 2**20, 16 * 2**20
-# Only the first is used; each costs memory until the end of the call.
-_MAX_CHANNELS = 16
+# What waits for a caller who takes nothing; who is only slow has less.
+_MAX_UNSENT_BYTES = 8 * 2**20
 
 
 class Listener(Protocol):
@@ -70,8 +64,7 @@ class Listener(Protocol):
 class Peer:
     """A peer connection that answers one offer.
 
-    Use as `async with Peer(...) as peer`; leaving closes the connection. `closed`
-    completes when the other side is gone.
+    Use as `async with Peer(...) as peer`; leaving closes the connection.
 
     Args:
         listener: Hears what arrives.
@@ -101,9 +94,7 @@ class Peer:
         # The servers are asked in gathering.py, which knows which of them answer.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._filters: list[SourceFilter] = []
-        self._channels = 0
-        self._events = Bucket(_EVENTS_PER_SECOND, _EVENTS_AT_ONCE)
-        self._bytes = Bucket(_BYTES_PER_SECOND, _BYTES_AT_ONCE)
+        self._intake = Intake()
         self._track = PulledTrack(pull)
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -185,6 +176,8 @@ class Peer:
         except (ValueError, InvalidStateError, ConnectionError) as error:
             # Larger than the other side takes, or it is just closing.
             _log.warning("event of %d bytes not sent: %s", len(text), error)
+        if channel.bufferedAmount > _MAX_UNSENT_BYTES:
+            self._cut("takes no events")
 
     def mute(self) -> None:
         """Send no audio any more."""
@@ -276,9 +269,8 @@ class Peer:
             self._end()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
-        self._channels += 1
-        if self._channels > _MAX_CHANNELS:
-            self._cut("more data channels than anybody needs")
+        if reason := self._intake.channel():
+            self._cut(reason)
         # Any label will do, the first channel wins: Azure's guide names it otherwise.
         if self._channel:
             return
@@ -288,17 +280,14 @@ class Peer:
         self._listener.opened()
 
     def _on_message(self, text: str | bytes) -> None:
-        now, size = time.monotonic(), len(text)
-        if size > _MAX_EVENT_BYTES:
-            self._cut("an event larger than 256 KiB")
-        elif not (self._events.take(now) and self._bytes.take(now, size)):
-            self._cut("more events than anybody can answer")
+        if reason := self._intake.event(len(text)):
+            self._cut(reason)
         elif not self._closed.is_set():
             self._listener.message(text)
 
     def _cut(self, reason: str) -> None:
         if not self._closed.is_set():
-            _log.warning("the caller sent %s: the call ends", reason)
+            _log.warning("the caller %s: the call ends", reason)
         self._end()
 
     def _break(self, error: Exception) -> None:
