@@ -195,7 +195,7 @@ def test_the_example_of_a_host_application_runs() -> None:
 
 @pytest.mark.anyio
 async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
-    [example] = [block for block in blocks("python") if "client.on(" in block]
+    [example] = [block for block in blocks("python") if '"voice"' in block]
     example = example.replace("asyncio.run(main())", "")
     example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
     names: dict[str, Any] = {}

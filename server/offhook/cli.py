@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import OffhookError, ServerError, SettingsError
 from offhook.settings import LocalSettings, Settings
 
@@ -139,8 +140,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(listener: socket.socket) -> str:
-    from offhook.relay.callers import is_loopback
-
     host, port = listener.getsockname()[:2]
     # Browsers give the microphone to https and to localhost only.
     if host in _WILDCARDS or is_loopback(host):
@@ -149,8 +148,6 @@ def _url(listener: socket.socket) -> str:
 
 
 def _warn_of_strangers(settings: Settings) -> None:
-    from offhook.relay.callers import is_loopback
-
     if is_loopback(settings.host) or settings.api_key is None:
         return
     if settings.agents is None and not settings.origins:

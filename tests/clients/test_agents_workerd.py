@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ import httpx
 import pytest
 
 from tests.clients.results import judge
-from tests.javascript import MODULES, run
+from tests.javascript import MODULES, run, workerd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,20 +49,8 @@ async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
         f"--outfile={bundle}",
         NODE_PATH=str(MODULES),
     )
-    process = await asyncio.create_subprocess_exec(
-        str(programs / "workerd"),
-        "serve",
-        str(folder / "workerd.capnp"),
-        "--control-fd=1",
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout
-    try:
-        port = json.loads(await process.stdout.readline())["port"]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
+    async with workerd(folder / "workerd.capnp") as url:
+        yield url
 
 
 @pytest.mark.parametrize(

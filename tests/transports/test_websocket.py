@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from offhook.errors import InvalidRequest, UpstreamError
+from offhook.testing.conformance import TransportConformance
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.transports.conformance import WEATHER, Conformance
 
@@ -22,6 +23,14 @@ class TestWebSocket(Conformance):
     @pytest.fixture
     def make(self) -> Make:
         return lambda url: OpenAIRealtimeWebSocket(url=url, api_key="sk-any")
+
+
+class TestAsAnyTransport(TransportConformance):
+    cycles = 1000
+
+    @pytest.fixture
+    def make(self, local_url: str) -> Callable[[], OpenAIRealtimeWebSocket]:
+        return lambda: transport(local_url)
 
 
 def transport(local_url: str) -> OpenAIRealtimeWebSocket:

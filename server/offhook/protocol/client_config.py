@@ -11,32 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.session_config import DEFAULT_MODEL, Session, SessionPatch
+from offhook.protocol.session_names import DEFAULT_MODEL, SETTINGS
 
-# The names known at one level, each with those below it.
-Names = dict[str, "Names"]
+if TYPE_CHECKING:
+    from offhook.protocol.session_config import Session
+    from offhook.protocol.session_names import Names
+
 Path = tuple[str, ...]
 
-
-def _names(annotation: Any) -> Names:
-    """Collect the fields of every model in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields.items()
-        return {name: _names(field.annotation) for name, field in fields}
-    found: Names = {}
-    for part in get_args(annotation):
-        found |= _names(part)
-    return found
-
-
-_NAMES = _names(SessionPatch)
-# The JavaScript SDK knows it; the local endpoint does not.
-_NAMES["audio"]["input"]["turn_detection"]["model_version"] = {}
 _BETA: dict[str, Path] = {
     "modalities": ("output_modalities",),
     "max_response_output_tokens": ("max_output_tokens",),
@@ -154,7 +139,7 @@ def _settings(config: Mapping[str, Any], warnings: list[str]) -> Iterator[_Setti
 def _group(
     group: Mapping[str, Any], at: Path, rank: int, warnings: list[str], where: str = ""
 ) -> Iterator[_Setting]:
-    names = _NAMES
+    names = SETTINGS
     for step in at:
         names = names[step]
     for key, value in group.items():
@@ -169,7 +154,7 @@ def _group(
 
 
 def _value(value: Any, path: Path, written: str, warnings: list[str]) -> Any:
-    names = _NAMES
+    names = SETTINGS
     for step in path:
         names = names.get(step, {})
     value = _respelled(value, names, written, warnings)

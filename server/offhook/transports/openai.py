@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.client import Client
-from offhook.protocol.session_config import DEFAULT_MODEL
+from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.transports.connection import Connection
 from offhook.transports.emitter import Emitter
 

@@ -8,7 +8,6 @@ and because the API key must go nowhere else.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import httpx
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
     InvalidRequest,
     NotFound,
@@ -108,7 +108,7 @@ class OpenAIUpstream:
             follow_redirects=False,
             # The standard proxy and certificate variables hold, except for a server
             # on this machine, which no proxy can reach.
-            trust_env=not _is_loopback(self.base_url.host),
+            trust_env=not is_loopback(self.base_url.host),
         )
 
     async def mint(self, session: Mapping[str, Any], seconds: int) -> dict[str, Any]:
@@ -239,13 +239,6 @@ class OpenAIUpstream:
     def _safe(self, message: str) -> str:
         # Redacted first: a cut could leave half a key that no pattern finds.
         return redact(message, self._key)[:_MAX_MESSAGE]
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any
@@ -23,6 +22,7 @@ from websockets.exceptions import (
 from websockets.protocol import State
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
     InvalidRequest,
     OffhookError,
@@ -99,7 +99,7 @@ async def connect_websocket(
         url,
         subprotocols=_typed(subprotocols) or None,
         additional_headers=headers,
-        proxy=None if _is_loopback(url) else True,
+        proxy=None if _is_local(url) else True,
         open_timeout=open_timeout,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
@@ -273,9 +273,8 @@ def _network_fault(error: Exception, seconds: float | None) -> UpstreamError:
     )
 
 
-def _is_loopback(url: str) -> bool:
+def _is_local(url: str) -> bool:
     try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
-        return False
+        return False  # no URL: told when it is used
