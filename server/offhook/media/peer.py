@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from aiortc import (
@@ -15,12 +16,19 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
-from aiortc.sdp import SessionDescription
 
 from offhook.errors import InvalidRequest
-from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.media.descriptions import check_bundle
+from offhook.media.presence import SILENCE_SECONDS, gone
+from offhook.media.private import (
+    listen_eagerly,
+    measure_levels_quickly,
+    offer_loopback_when_alone,
+    stop_asking,
+)
 from offhook.media.tracks import PulledTrack, pcm_of
 from offhook.protocol import sdp
+from offhook.tasks import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +65,8 @@ class Peer:
         listener: Hears what arrives.
         pull: The audio to send; see `PulledTrack`.
         patience: How many seconds the caller has to connect.
+        silence: How many seconds nothing may come from a caller who has connected,
+            before that is logged; as many more, and the call is over.
     """
 
     def __init__(
@@ -65,10 +75,13 @@ class Peer:
         pull: Callable[[int], bytes],
         *,
         patience: float = _CONNECT_SECONDS,
+        silence: float = SILENCE_SECONDS,
     ) -> None:
         offer_loopback_when_alone()
+        measure_levels_quickly()
         self._listener = listener
         self._patience = patience
+        self._silence = silence
         # No STUN server by default: a dead one costs five seconds per call.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._track = PulledTrack(pull)
@@ -102,7 +115,7 @@ class Peer:
         # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
         usable = sdp.without_candidates(offer)
         try:
-            _check_bundle(usable)
+            check_bundle(usable)
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(usable, "offer")
             )
@@ -129,7 +142,9 @@ class Peer:
         except TimeoutError:
             _log.info("the caller did not connect within %.0f s", self._patience)
             return
-        await self._closed.wait()
+        async with AsyncExitStack() as stack:
+            beside(stack, self._watch())
+            await self._closed.wait()
 
     async def connected(self) -> None:
         """Return when the caller has connected, or the call is over."""
@@ -182,8 +197,13 @@ class Peer:
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
+    async def _watch(self) -> None:
+        await gone(self._connection, self._silence)
+        self._closed.set()
+
     async def _close(self) -> None:
         await self._connection.close()
+        await stop_asking(self._connection)
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
@@ -232,15 +252,3 @@ class Peer:
         elif state in ("failed", "closed"):
             self._connected.set()
             self._closed.set()
-
-
-def _check_bundle(offer: str) -> None:
-    """Refuse a BUNDLE of lines that are not there (RFC 9143 §7.2).
-
-    aiortc would leave the others without a transport, and could not even close.
-    """
-    description = SessionDescription.parse(offer)
-    mids = {media.rtp.muxId for media in description.media}
-    for group in description.group:
-        if not mids.issuperset(group.items):
-            raise ValueError("a group names an unknown mid")
