@@ -22,11 +22,14 @@ from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from offhook.speech import VOICES
+from tests.waves import read, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.applications import Starlette
+
+    from offhook.speech import Engines
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -205,6 +208,21 @@ async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
             await names["main"]()
     assert written.getvalue().startswith("7 times 8 is 56.")
     assert "input_tokens=" in written.getvalue()
+
+
+@pytest.mark.anyio
+async def test_the_example_of_a_call_runs(
+    local_url: str, engines: Engines, speak: Callable[[str], Awaitable[bytes]]
+) -> None:
+    [example] = [block for block in blocks("python") if "MediaRecorder(" in block]
+    example = example.replace("asyncio.run(main())", "")
+    example = example.replace("http://127.0.0.1:8041/v1", local_url)
+    written("caller.wav", await speak("What is seven times eight?"))
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    async with asyncio.timeout(20):
+        await names["main"]()
+    assert "fifty" in (await engines.recognise(read("answer.wav"))).lower()
 
 
 def test_the_example_of_agents_runs() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
+    from offhook.transports.webrtc import OpenAIRealtimeWebRTC
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
     from offhook.upstream.openai import OpenAIUpstream
@@ -43,6 +44,7 @@ __all__ = [
     "MissingExtra",
     "NotFound",
     "OffhookError",
+    "OpenAIRealtimeWebRTC",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
     "RealtimeTransportLayer",
@@ -61,6 +63,7 @@ _HOMES = {
     "Answer": "offhook.upstream.base",
     "CloudflareRealtimeTransportLayer": "offhook.transports.cloudflare",
     "LocalSettings": "offhook.settings",
+    "OpenAIRealtimeWebRTC": "offhook.transports.webrtc",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
     "RealtimeTransportLayer": "offhook.transports.base",

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 from aiortc import RTCConfiguration, RTCIceServer, RTCSessionDescription
 from aiortc.rtcconfiguration import RTCIceTransportPolicy
 
-from offhook.media import peer as peer_module
-from offhook.media import private
+from offhook.media import hardening, private
 from offhook.media.factory import PeerFactory
 from offhook.media.network import IceServer, Network, turn_credentials
 from tests.caller import Caller, offer
@@ -46,7 +45,7 @@ def path(connection: RTCPeerConnection) -> list[object]:
 
 async def answer(url: str) -> None:
     """Answer a call with our peer."""
-    setattr(peer_module, "_CLOSE_SECONDS", 0.3)  # noqa: B010 as monkeypatch does
+    setattr(hardening, "_CLOSE_SECONDS", 0.3)  # noqa: B010 as monkeypatch does
     server = IceServer.parse(url)
     network = Network((server,), turn_secret=SECRET, candidates="lan")
     ear = Ear()

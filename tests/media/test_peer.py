@@ -83,13 +83,13 @@ AUDIO_ONLY = CHROMIUM[: CHROMIUM.index("m=application")].replace(
 
 @asynccontextmanager
 async def calling(
-    caller: Caller | None = None,
+    caller: Caller | None = None, **options: Any
 ) -> AsyncIterator[tuple[Caller, Peer, Ear]]:
     """A caller and a peer that are connected."""
     caller, ear = caller or Caller(), Ear()
     ready = asyncio.Event()
     caller.channel.on("open", ready.set)
-    async with Peer(ear, nothing) as peer:
+    async with Peer(ear, nothing, **options) as peer:
         try:
             answer = await peer.answer(await offer(caller))
             await caller.peer.setRemoteDescription(
@@ -278,6 +278,15 @@ async def test_the_call_is_over_when_the_channel_is_closed() -> None:
     async with calling() as (caller, peer, _):
         caller.channel.close()
         await over(peer)
+
+
+async def test_the_call_is_over_when_the_caller_has_vanished() -> None:
+    async with calling(silence=0.2) as (caller, peer, ear):
+        running = asyncio.create_task(peer.run())
+        await ear.until(lambda: len(ear.pcm) > 4800)
+        await caller.peer.getSenders()[0].transport.transport.stop()
+        async with asyncio.timeout(10):
+            await running
 
 
 async def test_the_call_goes_on_when_we_close_the_channel() -> None:

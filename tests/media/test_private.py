@@ -7,16 +7,33 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import aioice.ice
+import numpy as np
 import pytest
 from aioice import Candidate, Connection, ice
 from aioice.ice import StunProtocol
 from aioice.turn import TurnTransport
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import (
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    rtcrtpsender,
+    rtp,
+)
 from aiortc.jitterbuffer import JitterBuffer
 from anyio.lowlevel import checkpoint
+from av import AudioFrame
 
 from offhook.media import private
-from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.media.private import (
+    audio_level,
+    is_there,
+    listen_eagerly,
+    measure_levels_quickly,
+    offer_loopback_when_alone,
+    stop_asking,
+    turn_deaf,
+)
+from tests.answerer import Answerer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,6 +44,11 @@ pytestmark = pytest.mark.anyio
 
 CANDIDATE = Candidate("1", 1, "udp", 1, "192.0.2.1", 5, "host")
 BUFFER = "_RTCRtpReceiver__jitter_buffer"
+HANDLE = "_handle_rtp_packet"
+CONNECTION = "_connection"
+ASKING = "_query_consent_task"
+# aiortc's own, unless another test has replaced it.
+LEVEL = rtp.compute_audio_level_dbov
 
 
 @pytest.mark.parametrize("package", ["aiortc", "aioice"])
@@ -61,6 +83,7 @@ async def test_an_eager_receiver_has_a_small_buffer() -> None:
     "use",
     [
         listen_eagerly,
+        turn_deaf,
         lambda moved: private.gather_with(moved, moved),
         lambda moved: private.contain(moved, moved),
     ],
@@ -168,6 +191,87 @@ async def test_what_breaks_while_it_connects_is_told_and_goes_nowhere_else() -> 
             await checkpoint()
     await peer.close()
     assert [type(error) for error in broken] == [AssertionError]
+
+
+async def test_a_deaf_receiver_takes_no_packet() -> None:
+    peer = RTCPeerConnection(RTCConfiguration([]))
+    receiver = receiver_of(peer)
+    turn_deaf(receiver)
+    # A packet of nothing would fail if it were looked at.
+    await getattr(receiver, HANDLE)(None, 0)
+    await peer.close()
+
+
+def loud(layout: str, volume: float) -> AudioFrame:
+    samples = (np.random.default_rng(7).normal(0, 1, (1, 1920)) * volume).clip(-1, 1)
+    pcm = (samples * 32767).astype("<i2")[:, : 960 * (2 if layout == "stereo" else 1)]
+    frame = AudioFrame.from_ndarray(pcm, format="s16", layout=layout)
+    frame.sample_rate = 48000
+    return frame
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo"])
+@pytest.mark.parametrize("volume", [0, 0.00003, 0.001, 0.1, 0.5, 100])
+def test_our_level_of_a_frame_is_that_of_aiortc(layout: str, volume: float) -> None:
+    frame = loud(layout, volume)
+    assert abs(audio_level(frame) - LEVEL(frame)) <= 1
+    assert audio_level(frame) == -127 or volume
+
+
+async def test_the_sender_asks_for_our_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rtp, "compute_audio_level_dbov", LEVEL)
+    measure_levels_quickly()
+    assert vars(rtcrtpsender)["rtp"].compute_audio_level_dbov is audio_level
+    monkeypatch.delattr(rtp, "compute_audio_level_dbov")
+    with pytest.raises(AttributeError, match=r"media/private\.py"):
+        measure_levels_quickly()
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator[tuple[RTCPeerConnection, Answerer]]:
+    near = RTCPeerConnection(RTCConfiguration([]))
+    opened = asyncio.Event()
+    near.addTransceiver("audio")
+    near.createDataChannel("any").on("open", opened.set)
+    async with Answerer() as far:
+        await near.setLocalDescription(await near.createOffer())
+        answer = await far.answer(near.localDescription.sdp)
+        await near.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await asyncio.wait_for(opened.wait(), 10)
+        yield near, far
+        await near.close()
+
+
+async def test_whoever_answers_is_there() -> None:
+    async with connected() as (near, far):
+        ice = near.getReceivers()[0].transport.transport
+        assert await is_there(ice)
+        with far.mute():
+            assert not await is_there(ice)
+        assert await is_there(ice)
+        await near.close()
+        assert not await is_there(ice)
+
+
+async def test_a_closed_connection_asks_nobody_any_more() -> None:
+    """The race, made sure of: the last check succeeds while it is being closed."""
+    async with connected() as (near, _):
+        ice = near.getReceivers()[0].transport.transport
+        await near.close()
+        connection = getattr(ice, CONNECTION)
+        connection.remote_password = "any"
+        asking = asyncio.create_task(connection.query_consent())
+        setattr(connection, ASKING, asking)
+        await stop_asking(near)
+        await asyncio.wait([asking], timeout=1)
+        assert asking.cancelled()
+
+
+async def test_what_was_never_connected_asks_nobody() -> None:
+    peer = RTCPeerConnection(RTCConfiguration([]))
+    peer.createDataChannel("any")
+    await peer.close()
+    await stop_asking(peer)
 
 
 @pytest.mark.parametrize(

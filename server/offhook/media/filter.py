@@ -16,6 +16,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from aioice import stun
+from aioice.ice import StunProtocol
 
 from offhook.media import private
 from offhook.media.bucket import Bucket
@@ -160,7 +161,7 @@ class SourceFilter:
         self._proved[socket, source] = None
 
 
-class FilteredProtocol(private.StunProtocol):
+class FilteredProtocol(StunProtocol):
     """A socket of an ICE connection behind a filter; works on any event loop."""
 
     def __init__(self, connection: Connection, filter: SourceFilter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from offhook.media.network import Network
     from offhook.media.servers import IceServers
+
+# How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
+_CLOSE_SECONDS = 3.0
 
 
 def harden(
@@ -43,3 +47,16 @@ def harden(
         filters.append(SourceFilter(ice, allowance))
         Gathering(ice, filters[-1], network, servers)
     return filters
+
+
+async def close(connection: RTCPeerConnection, filters: list[SourceFilter]) -> None:
+    """Close a connection that was hardened, and what it may have left running."""
+    closing = asyncio.create_task(connection.close())
+    _, late = await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+    if late:
+        for transport in private.transports(connection):
+            private.abandon_relays(transport)
+    await closing
+    await private.stop_asking(connection)
+    for filter in filters:
+        filter.close()

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from aiortc import (
@@ -19,14 +20,16 @@ from aiortc.exceptions import InvalidStateError
 
 from offhook.errors import OffhookError
 from offhook.media import private
-from offhook.media.hardening import harden
+from offhook.media.hardening import close, harden
 from offhook.media.intake import Intake
 from offhook.media.network import Network
+from offhook.media.presence import SILENCE_SECONDS, gone
 from offhook.media.servers import IceServers
 from offhook.media.tracks import PulledTrack, pcm_of
 from offhook.protocol.candidates import admitted
 from offhook.protocol.narrowing import narrowed
 from offhook.protocol.sdp import invalid
+from offhook.tasks import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,8 +43,6 @@ _log = logging.getLogger(__name__)
 CONNECT_SECONDS = 15.0
 # How long the last events may take to reach the caller.
 _DRAIN_SECONDS = 1.0
-# How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
-_CLOSE_SECONDS = 3.0
 # To addresses that an offer names: 70 checks, 7 of each of 10.
 _MAX_CHECK_BYTES = 70 * 88
 # What waits for a caller who takes nothing; who is only slow has less.
@@ -72,6 +73,8 @@ class Peer:
         network: What the operator says about the network.
         servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
+        silence: How many seconds nothing may come from a caller who has connected,
+            before that is logged; as many more, and the call is over.
         settled: Called once the caller has connected, or will not any more.
     """
 
@@ -83,13 +86,16 @@ class Peer:
         network: Network | None = None,
         servers: IceServers | None = None,
         patience: float = CONNECT_SECONDS,
+        silence: float = SILENCE_SECONDS,
         settled: Callable[[], None] = lambda: None,
     ) -> None:
         private.offer_loopback_when_alone()
+        private.measure_levels_quickly()
         self._listener = listener
         self._network = network or Network()
         self._servers = servers or IceServers(self._network)
         self._patience = patience
+        self._silence = silence
         self._tell_settled: Callable[[], None] | None = settled
         # The servers are asked in gathering.py, which knows which of them answer.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -160,7 +166,9 @@ class Peer:
         except TimeoutError:
             _log.info("the caller did not connect within %.0f s", self._patience)
             return
-        await self._closed.wait()
+        async with AsyncExitStack() as stack:
+            beside(stack, self._watch())
+            await self._closed.wait()
 
     async def connected(self) -> None:
         """Return when the caller has connected, or the call is over."""
@@ -212,19 +220,16 @@ class Peer:
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
+    async def _watch(self) -> None:
+        await gone(self._connection, self._silence)
+        self._end()
+
     async def _close(self) -> None:
-        closing = asyncio.create_task(self._connection.close())
-        _, late = await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
-        if late:
-            for transport in private.transports(self._connection):
-                private.abandon_relays(transport)
-            await asyncio.wait([closing])
+        await close(self._connection, self._filters)
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
             await asyncio.wait([self._reader])
-        for filter in self._filters:
-            filter.close()
 
     def _admitted(self, offer: str) -> list[str]:
         """Choose the caller's addresses to try.

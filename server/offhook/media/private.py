@@ -7,11 +7,13 @@ new version moves them.
 from __future__ import annotations
 
 import ipaddress
+import math
 from typing import TYPE_CHECKING, Any
 
 import ifaddr
-from aioice import ice
-from aioice.ice import StunProtocol
+import numpy as np
+from aioice import ice, stun
+from aiortc import rtp
 from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
@@ -19,29 +21,20 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network, IPv6Network
 
     from aioice import Candidate
-    from aioice.ice import Connection
-    from aiortc import RTCDtlsTransport, RTCPeerConnection, RTCRtpReceiver
-
-__all__ = [
-    "StunProtocol",
-    "abandon_relays",
-    "adopt",
-    "contain",
-    "gather_with",
-    "has_succeeded",
-    "ice_of",
-    "listen_eagerly",
-    "nominated",
-    "offer_loopback_when_alone",
-    "own_networks",
-    "transports",
-    "waiting",
-]
+    from aioice.ice import Connection, StunProtocol
+    from aiortc import (
+        RTCDtlsTransport,
+        RTCIceTransport,
+        RTCPeerConnection,
+        RTCRtpReceiver,
+    )
+    from av import AudioFrame
 
 # aiortc waits for 4 packets before it hands out the first (80 ms for the whole call)
 # and, after one loss, for 16 (320 ms). An ear that listens for turns wants neither.
 _CAPACITY = 4
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
+_STARTED = "_RTCIceTransport__start"
 _CONNECT = "_RTCPeerConnection__connect"
 # What an SCTP sender may have under way beyond the window that it was granted, and how
 # many messages may arrive before an earlier one: aiortc sorts them at each.
@@ -187,6 +180,63 @@ def _get(owner: object, name: str) -> Any:
 def _replace(owner: object, name: str, value: object) -> None:
     _get(owner, name)
     setattr(owner, name, value)
+
+
+def turn_deaf(receiver: RTCRtpReceiver) -> None:
+    """Drop what a receiver gets before it is decoded; after the descriptions are set.
+
+    What nobody reads would be decoded into a queue without end.
+    """
+    _replace(receiver, "_enabled", False)
+
+
+async def is_there(transport: RTCIceTransport) -> bool:
+    """Ask the other side for a sign of life (RFC 7675), for half a second.
+
+    aioice asks every five seconds, and takes half a minute to give up.
+    """
+    connection = transport._connection
+    key = str(connection.remote_password).encode()
+    for pair in tuple(connection._nominated.values()):
+        request = connection.build_request(pair, nominate=False)
+        try:
+            await pair.protocol.request(
+                request, pair.remote_addr, integrity_key=key, retransmissions=0
+            )
+        except stun.TransactionError:
+            continue
+        return True
+    return False
+
+
+async def stop_asking(connection: RTCPeerConnection) -> None:
+    """End what a closed connection may still do: ask for consent, for ever.
+
+    aioice begins to when the last check succeeds in the moment of the close.
+    """
+    for transport in transports(connection):
+        started = getattr(transport.transport, _STARTED)
+        if started:
+            await started.wait()
+        asking = ice_of(transport)._query_consent_task
+        if asking:
+            asking.cancel()
+
+
+def measure_levels_quickly() -> None:
+    """Replace aiortc's loop over the bytes of each frame that is sent.
+
+    It takes 0.1 ms for 20 ms of mono, and 0.8 ms for a frame of the Opus decoder, whose
+    buffer is longer than its samples: these it even counts in.
+    """
+    _replace(rtp, "compute_audio_level_dbov", audio_level)
+
+
+def audio_level(frame: AudioFrame) -> int:
+    """Return the level of a frame of 16-bit samples, from -127 to 0 (RFC 6465)."""
+    samples = frame.to_ndarray().astype(np.float32)
+    power = float(np.square(samples / 32767).sum()) / frame.samples
+    return round(min(0.0, max(-127.0, 10 * math.log10(power)))) if power else -127
 
 
 def offer_loopback_when_alone() -> None:

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest, WireClosed
 from offhook.events import parse, serialise
@@ -19,11 +19,10 @@ from offhook.protocol.transport_events import (
     Reconnecting,
     TransportError,
 )
+from offhook.tasks import beside
 from offhook.transports.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from offhook.protocol.client import Client
     from offhook.protocol.reconnect import Reconnect
     from offhook.protocol.transport_events import Status
@@ -172,15 +171,18 @@ class Connection:
                 wire = await stack.enter_async_context(opening)
                 if attempt:
                     self._resume()
-                _beside(stack, self._outbox.write(wire))
+                beside(stack, self._outbox.write(wire, self._refused))
                 if self._acknowledge is None or not self._configured or attempt:
                     self._begin(opened, attempt)
                 else:
-                    _beside(stack, self._give_up_waiting(opened, self._acknowledge))
+                    beside(stack, self._give_up_waiting(opened, self._acknowledge))
                 await self._read(wire, opened)
         except Exception as error:
             return error
         return wire.closed or WireClosed(1006)
+
+    def _refused(self, error: InvalidRequest) -> None:
+        self._emitter.emit("error", TransportError(error))
 
     def _resume(self) -> None:
         for warning in self._client.resume():
@@ -250,14 +252,3 @@ async def _resolved(api_key: ApiKey | None) -> str:
             "There is no API key: pass api_key to connect().", code="missing_api_key"
         )
     return key
-
-
-def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Run something until the stack is left."""
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    stack.push_async_callback(end)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from offhook.errors import InvalidRequest, UpstreamError, WireClosed, redact
-from offhook.wire.base import close_frame
+from offhook.errors import InvalidRequest, UpstreamError, redact
 from offhook.wire.handshake import check, secrets
+from offhook.wire.pushed import Pushed
 from offhook.wire.refusal import refusal
 
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
     from offhook.wire.base import Wire
 
-# What may be unread. JavaScript cannot hold a sender back, and an event left out would
-# break the session: for more, the connection is closed.
-_UNREAD_TEXTS = 4096
-_UNREAD_CHARACTERS = 32 * 2**20
-_TOO_MUCH = (4008, "too much is unread")
 _BROKEN = (1006, "")
 _BYE = (1000, "")
 
@@ -87,7 +81,7 @@ async def fetch_websocket(
                 raise await _refused(response, hidden)
             # Without a pause before the listeners: no message may come between.
             socket.accept()
-            wire = _Fetched(socket)
+            wire = _Fetched(socket).wire
     except (InvalidRequest, UpstreamError):
         raise
     except TimeoutError:
@@ -106,13 +100,11 @@ async def fetch_websocket(
 
 
 class _Fetched:
+    """Moves texts between a socket and its wire, until either side closes."""
+
     def __init__(self, socket: Socket) -> None:
+        self.wire = Pushed(self._send, self._leave)
         self._socket = socket
-        self._close: tuple[int, str] | None = None
-        self._unread: deque[str] = deque()  # bounded by _end
-        self._characters = 0
-        self._receiving = False
-        self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         handlers = {"message": self._take, "close": self._left, "error": self._broke}
         self._listeners = {
@@ -121,77 +113,42 @@ class _Fetched:
         for name, listener in self._listeners.items():
             socket.addEventListener(name, listener)
 
-    @property
-    def closed(self) -> WireClosed | None:
-        return WireClosed(*self._close) if self._close else None
-
-    async def send(self, text: str) -> None:
-        if not self._close:
-            try:
-                self._socket.send(text)
-            except Exception:
-                # Whatever JavaScript throws, the connection is of no more use.
-                self._end(_BROKEN, _BYE)
-        if closed := self.closed:
-            raise closed
-
-    async def receive(self) -> str:
-        if self._receiving:
-            raise RuntimeError("another task is already receiving")
-        self._receiving = True
+    async def _send(self, text: str) -> None:
         try:
-            while not self._unread:
-                if closed := self.closed:
-                    raise closed
-                self._arrived.clear()
-                await self._arrived.wait()
-        finally:
-            self._receiving = False
-        text = self._unread.popleft()
-        self._characters -= len(text)
-        return text
+            self._socket.send(text)
+        except Exception:
+            # Whatever JavaScript throws, the connection is of no more use.
+            self._broke(None)
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        try:
-            while True:
-                yield await self.receive()
-        except WireClosed:
-            return
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        frame = close_frame(code, reason)
-        self._unread.clear()
-        self._characters = 0
-        self._end(frame, frame)
+    async def _leave(self) -> None:
+        if closed := self.wire.closed:
+            self._part(closed.close_code, closed.reason)
 
     def _take(self, event: Any) -> None:
-        text = event.data
-        if self._close or not isinstance(text, str):
-            return
-        self._unread.append(text)
-        self._characters += len(text)
-        self._arrived.set()
-        if len(self._unread) > _UNREAD_TEXTS or self._characters > _UNREAD_CHARACTERS:
-            self._end(_TOO_MUCH, _TOO_MUCH)
+        if isinstance(event.data, str):
+            self.wire.take(event.data)
+            if closed := self.wire.closed:  # too much is unread
+                self._part(closed.close_code, closed.reason)
 
     def _left(self, event: Any) -> None:
-        self._end((int(event.code), str(event.reason)), _BYE)
+        self.wire.end(int(event.code), str(event.reason))
+        self._part(*_BYE)
 
     def _broke(self, _: Any) -> None:
-        self._end(_BROKEN, _BYE)
+        self.wire.end(*_BROKEN)
+        self._part(*_BYE)
 
-    def _end(self, frame: tuple[int, str], said: tuple[int, str]) -> None:
-        if self._close:
+    def _part(self, code: int, reason: str) -> None:
+        listeners, self._listeners = self._listeners, {}
+        if not listeners:
             return
-        self._close = frame
-        self._arrived.set()
-        for name, listener in self._listeners.items():
+        for name, listener in listeners.items():
             self._socket.removeEventListener(name, listener)
         # Workers want a close answered; elsewhere that may be an error.
         with contextlib.suppress(Exception):
-            self._socket.close(*said)
+            self._socket.close(code, reason)
         # Later: one of them may be what is calling.
-        self._loop.call_soon(_free, *self._listeners.values())
+        self._loop.call_soon(_free, *listeners.values())
 
 
 def _lasting(callback: Callable[[Any], None]) -> Any:
