@@ -19,10 +19,11 @@ import pytest
 import uvloop
 from aioice import Candidate
 from aioice.ice import CandidatePair
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
+from offhook.errors import SettingsError
 from offhook.media import private
-from offhook.media.hardening import harden
+from offhook.media.hardening import configured, harden
 from offhook.media.network import Network
 from offhook.media.peer import Peer
 from offhook.media.servers import IceServers
@@ -442,3 +443,29 @@ async def test_who_offers_is_as_safe_as_who_answers() -> None:
         await ours.close()
         await theirs.close()
     assert (filter.dropped.total(), broken) == (4, [])
+
+
+def test_the_servers_of_a_connection_are_those_it_was_made_with() -> None:
+    servers = [
+        RTCIceServer("stun:stun.example.com"),
+        RTCIceServer(["turn:a", "turn:b?transport=tcp"], "me", "open sesame"),
+    ]
+    network = configured(RTCPeerConnection(RTCConfiguration(servers)))
+    assert [str(server) for server in network.ice_servers] == [
+        "stun:stun.example.com:3478",
+        "turn:a:3478",
+        "turn:b:3478",
+    ]
+    assert network.login(network.ice_servers[2], 0) == ("me", "open sesame")
+    assert configured(RTCPeerConnection(RTCConfiguration([]))) == Network(
+        candidates="public"
+    )
+    # What it has by default is aiortc's choice.
+    [default] = configured(RTCPeerConnection()).ice_servers
+    assert default.scheme == "stun"
+
+
+def test_servers_of_a_connection_that_cannot_be_used_are_named() -> None:
+    servers = [RTCIceServer("stuns:stun.example.com")]
+    with pytest.raises(SettingsError, match=r"stuns:stun\.example\.com"):
+        configured(RTCPeerConnection(RTCConfiguration(servers)))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from offhook.media import private
 from offhook.media.filter import SourceFilter
 from offhook.media.gathering import Gathering
+from offhook.media.network import IceServer, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiortc import RTCPeerConnection
 
-    from offhook.media.network import Network
     from offhook.media.servers import IceServers
 
 # How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
@@ -47,6 +48,20 @@ def harden(
         filters.append(SourceFilter(ice, allowance))
         Gathering(ice, filters[-1], network, servers)
     return filters
+
+
+def configured(connection: RTCPeerConnection) -> Network:
+    """Make a network of the ICE servers that a connection was made with.
+
+    Raises:
+        SettingsError: One cannot be used.
+    """
+    servers: list[IceServer] = []
+    for server in private.ice_servers(connection):
+        urls = [server.urls] if isinstance(server.urls, str) else server.urls
+        login = (server.username or "", server.credential or "")
+        servers += [replace(IceServer.parse(url), login=login) for url in urls]
+    return Network(tuple(servers), candidates="public")
 
 
 async def close(connection: RTCPeerConnection, filters: list[SourceFilter]) -> None:

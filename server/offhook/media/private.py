@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import ifaddr
 import numpy as np
 from aioice import ice, stun
-from aiortc import rtp
+from aiortc import RTCIceGatherer, rtp
 from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from aioice.ice import Connection, StunProtocol
     from aiortc import (
         RTCDtlsTransport,
+        RTCIceServer,
         RTCIceTransport,
         RTCPeerConnection,
         RTCRtpReceiver,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 _CAPACITY = 4
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _STARTED = "_RTCIceTransport__start"
+_CONFIGURATION = "_RTCPeerConnection__configuration"
 _CONNECT = "_RTCPeerConnection__connect"
 # What an SCTP sender may have under way beyond the window that it was granted, and how
 # many messages may arrive before an earlier one: aiortc sorts them at each.
@@ -52,6 +54,12 @@ def transports(connection: RTCPeerConnection) -> list[RTCDtlsTransport]:
     sctp = connection.sctp
     found = [t.receiver.transport for t in connection.getTransceivers()]
     return list(dict.fromkeys([*found, *([sctp.transport] if sctp else ())]))
+
+
+def ice_servers(connection: RTCPeerConnection) -> list[RTCIceServer]:
+    """Return the STUN and TURN servers that a connection was made with."""
+    given = _get(connection, _CONFIGURATION).iceServers
+    return RTCIceGatherer.getDefaultIceServers() if given is None else given
 
 
 def ice_of(transport: RTCDtlsTransport) -> Connection:
