@@ -131,7 +131,7 @@ class LocalSettings(_Source):
         (), description="STUN and TURN servers, separated by commas"
     )
     turn_secret: SecretStr | None = Field(
-        None, description="secret that the TURN servers make credentials of, as coturn does"
+        None, description="secret of the TURN servers, from which credentials are made"
     )
     candidates: Literal["none", "public", "lan"] = Field(
         "none",
