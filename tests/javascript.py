@@ -85,18 +85,29 @@ async def run(*command: str, given: str = "", **environment: str) -> str:
 @asynccontextmanager
 async def workerd(config: Path, *options: str) -> AsyncIterator[str]:
     """Run Cloudflare's runtime, and give the address of its one socket."""
+    program = str(MODULES / ".bin/workerd")
+    async with serving(
+        program, "serve", str(config), "--control-fd=1", *options
+    ) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(*command: str) -> AsyncIterator[str]:
+    """Run a program that serves HTTP and first says its port, and give its address.
+
+    It is told to end by a signal and by the end of its input: the node that comes in a
+    wheel is run by another program, where signals end.
+    """
     process = await asyncio.create_subprocess_exec(
-        str(MODULES / ".bin/workerd"),
-        "serve",
-        str(config),
-        "--control-fd=1",
-        *options,
-        stdout=asyncio.subprocess.PIPE,
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
+    assert process.stdin
     assert process.stdout
     try:
         port = json.loads(await process.stdout.readline())["port"]
         yield f"http://127.0.0.1:{port}"
     finally:
+        process.stdin.close()
         process.terminate()
         await process.wait()

@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.agent import TransportModel
+    from offhook.agent import RealtimeAgent, RealtimeSession, TransportModel
     from offhook.errors import (
         CallerError,
         Forbidden,
@@ -23,10 +23,13 @@ if TYPE_CHECKING:
         Unauthorized,
         UpstreamError,
     )
+    from offhook.protocol.reconnect import Reconnect
     from offhook.relay.app import create_app
+    from offhook.relay.phone import PhoneCall, twilio_routes
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
+    from offhook.transports.twilio import TwilioRealtimeTransportLayer
     from offhook.transports.webrtc import OpenAIRealtimeWebRTC
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
@@ -47,16 +50,22 @@ __all__ = [
     "OpenAIRealtimeWebRTC",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "PhoneCall",
+    "RealtimeAgent",
+    "RealtimeSession",
     "RealtimeTransportLayer",
+    "Reconnect",
     "ServerError",
     "Settings",
     "SettingsError",
     "TransportModel",
+    "TwilioRealtimeTransportLayer",
     "Unauthorized",
     "Upstream",
     "UpstreamError",
     "__version__",
     "create_app",
+    "twilio_routes",
 ]
 
 _HOMES = {
@@ -66,11 +75,17 @@ _HOMES = {
     "OpenAIRealtimeWebRTC": "offhook.transports.webrtc",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "PhoneCall": "offhook.relay.phone",
+    "RealtimeAgent": "offhook.agent",
+    "RealtimeSession": "offhook.agent",
     "RealtimeTransportLayer": "offhook.transports.base",
+    "Reconnect": "offhook.protocol.reconnect",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
+    "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
+    "twilio_routes": "offhook.relay.phone",
 }
 
 

@@ -74,6 +74,11 @@ class _Source(BaseSettings):
         return (f"{cls.model_config['env_prefix']}{field}".upper(),)
 
     @classmethod
+    def flag(cls, field: str) -> str:
+        """Name the command-line flag of a field."""
+        return f"--{field.rstrip('_').replace('_', '-')}"
+
+    @classmethod
     def _name_of(cls, place: str) -> str:
         for field in cls.model_fields:
             if place == field or place in cls.variables(field):
@@ -155,6 +160,32 @@ class LocalSettings(_Source):
         return value
 
 
+class CallSettings(_Source):
+    """Settings of a caller on the command line (`OFFHOOK_CALL_…`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OFFHOOK_CALL_", toml_table_header=("call",)
+    )
+
+    # `in` is a word of Python's own.
+    in_: str = Field(
+        "mic",
+        validation_alias=AliasChoices("OFFHOOK_CALL_IN"),
+        description="what to say: `mic`, or a file with sound",
+    )
+    out: str = Field(
+        "speakers", description="where to hear the answers: `speakers`, or a WAV file"
+    )
+    key: SecretStr | None = Field(
+        None, description="API key of the server (none: it is asked for one)"
+    )
+    agent: str | None = Field(None, description="the agent to talk to, at a relay")
+    model: str | None = Field(None, description="the model to ask for, with a key")
+    seconds: float | None = Field(
+        None, gt=0, description="when to hang up (none: when all is said)"
+    )
+
+
 class Settings(_Source):
     """Settings of the relay (`OFFHOOK_…`)."""
 
@@ -191,6 +222,20 @@ class Settings(_Source):
     )
     upstream_seconds: float = Field(
         20.0, gt=0, description="how long the upstream may take to answer"
+    )
+    session_seconds: float = Field(
+        3600, gt=0, description="how long a session over WebSocket may last"
+    )
+    event_bytes: int = Field(
+        2**20, ge=1024, description="how long one event of a caller may be"
+    )
+    event_rate: float = Field(
+        200, ge=1, description="how many events a second are read from a caller"
+    )
+    patience_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="how long a caller may send too much, or read nothing",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much to log"

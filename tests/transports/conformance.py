@@ -79,7 +79,14 @@ class Server(Protocol):
 @asynccontextmanager
 async def scripted(script: Callable[[Any], Awaitable[None]]) -> AsyncIterator[str]:
     """Script the connections of a WebSocket server."""
-    async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
+    async with serve(
+        script,
+        "127.0.0.1",
+        0,
+        # Some clients take no answer for a refusal.
+        select_subprotocol=lambda _, offered: next(iter(offered), None),
+        close_timeout=0.1,
+    ) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
 
 

@@ -18,7 +18,7 @@ from offhook import __version__
 from offhook.errors import InvalidRequest
 from offhook.testing.conformance import TransportConformance
 from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
-from tests.javascript import MODULES, workerd
+from tests.javascript import MODULES, node, serving, workerd
 from tests.test_docs import blocks
 from tests.transports.conformance import (
     HEARD,
@@ -34,6 +34,7 @@ from tests.upgrades import Upgrades, upgrading
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
     from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from websockets.asyncio.server import ServerConnection
 
@@ -49,8 +50,10 @@ pytestmark = pytest.mark.anyio
 ABSENT = ("websockets", "httpx", "aiortc", "numpy", "pydantic", "starlette", "anyio")
 
 HERE = Path(__file__).parent
+PROGRAM = [HERE / "program.mjs", HERE / "worker.py"]
 WORKER = [
-    *(HERE / name for name in ("worker.capnp", "worker.mjs", "worker.py")),
+    *PROGRAM,
+    *(HERE / name for name in ("worker.capnp", "worker.mjs")),
     *(MODULES / "pyodide").glob("pyodide*.mjs"),
     *(MODULES / "pyodide" / name for name in ("pyodide.asm.wasm", "pyodide-lock.json")),
     MODULES / "pyodide/python_stdlib.zip",
@@ -130,23 +133,42 @@ def test_it_imports_nothing_that_pyodide_lacks() -> None:
     assert loaded.stdout.strip() == "[]"
 
 
-@pytest.fixture(scope="module")
-async def play(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Play]:
-    """Python in a Cloudflare Worker: see worker.py."""
-    folder = tmp_path_factory.mktemp("worker")
+def a_worker(folder: Path) -> AbstractAsyncContextManager[str]:
     for path in WORKER:
         shutil.copy(path, folder)
+    return workerd(folder / "worker.capnp", "--experimental")
+
+
+def a_node(folder: Path) -> AbstractAsyncContextManager[str]:
+    for path in (*PROGRAM, HERE / "node.mjs"):
+        shutil.copy(path, folder)
+    [example] = [block for block in blocks("js") if "upgrade" in block]
+    (folder / "upgrade.mjs").write_text(example, "utf-8")
+    (folder / "node_modules").symlink_to(MODULES)
+    return serving(node(), str(folder / "node.mjs"))
+
+
+@pytest.fixture(scope="module", params=[a_worker, a_node])
+async def play(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Play]:
+    """Python in Pyodide, in a runtime of JavaScript: see worker.py."""
+    folder = tmp_path_factory.mktemp("pyodide")
     package = Path(offhook.__file__).parent
     shutil.make_archive(str(folder / "offhook"), "zip", package.parent, package.name)
     async with (
-        workerd(folder / "worker.capnp", "--experimental") as address,
+        request.param(folder) as address,
         httpx.AsyncClient(trust_env=False, timeout=30) as client,
     ):
 
         async def played(
-            scenario: str, url: str, open_timeout: float | None = 10, **given: Any
+            scenario: str,
+            url: str,
+            open_timeout: float | None = 10,
+            fetch: str | None = None,
+            **given: Any,
         ) -> dict[str, Any]:
-            transport = {"url": url, "open_timeout": open_timeout}
+            transport = {"url": url, "open_timeout": open_timeout, "fetch": fetch}
             request = [scenario, transport, given]
             response = await client.post(address, json=request)
             assert response.status_code == 200, response.text
@@ -290,6 +312,21 @@ class TestInPyodide:
         result = await play("often", url, open_timeout=None, times=50)
         assert result["counts"] == [result["counts"][0]] * 50
 
+    async def test_a_fetch_of_javascript_may_be_passed(
+        self, play: Play, url: str
+    ) -> None:
+        result = await play("written", url, fetch="fetch", **TEXT)
+        assert result["words"] == "7 times 8 is 56."
+
+    @pytest.mark.parametrize("play", [a_node], indirect=True)
+    async def test_a_fetch_that_cannot_upgrade_says_so(
+        self, play: Play, url: str
+    ) -> None:
+        result = await play("failed", url, fetch="ownFetch")
+        assert result["error"]["code"] == "missing_fetch"
+        assert "pass fetch=" in result["error"]["text"]
+
+    @pytest.mark.parametrize("play", [a_worker], indirect=True)
     async def test_the_example_of_a_worker_runs(
         self, play: Play, url: str, local_url: str
     ) -> None:

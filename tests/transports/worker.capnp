@@ -12,6 +12,7 @@ const config :Workerd.Config = (
 const caller :Workerd.Worker = (
   modules = [
     (name = "worker.mjs", esModule = embed "worker.mjs"),
+    (name = "program.mjs", esModule = embed "program.mjs"),
     (name = "worker.py", text = embed "worker.py"),
     (name = "offhook.zip", data = embed "offhook.zip"),
     (name = "pyodide.mjs", esModule = embed "pyodide.mjs"),

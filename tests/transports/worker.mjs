@@ -9,7 +9,8 @@ import lockFileContents from "./pyodide-lock.json";
 import { loadPyodide } from "./pyodide.mjs";
 import stdlib from "./python_stdlib.zip";
 import offhook from "./offhook.zip";
-import program from "./worker.py";
+import { program } from "./program.mjs";
+import source from "./worker.py";
 
 const HOME = "http://pyodide/";
 
@@ -31,13 +32,7 @@ async function load(unsafe) {
     new Response(String(url).endsWith("python_stdlib.zip") ? stdlib : null);
   try {
     const pyodide = await loadPyodide({ indexURL: HOME, createPyodideModule, lockFileContents });
-    pyodide.unpackArchive(offhook, "zip");
-    pyodide.FS.writeFile("worker.py", program);
-    const inside = pyodide._module;
-    inside.enable_pyproxy_allocation_tracing();
-    // What JavaScript keeps of Python, and the other way round.
-    globalThis.held = () => [inside.pyproxy_alloc_map.size, inside._hiwire_num_refs()];
-    return pyodide;
+    return program(pyodide, offhook, source);
   } finally {
     globalThis.fetch = fetch;
   }
@@ -48,8 +43,7 @@ let loading;
 export default {
   async fetch(request, { unsafe }) {
     try {
-      const pyodide = await (loading ??= load(unsafe));
-      const { play } = pyodide.pyimport("worker");
+      const play = await (loading ??= load(unsafe));
       return new Response(await play(await request.text()));
     } catch (error) {
       return new Response(error.stack, { status: 500 });

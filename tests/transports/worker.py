@@ -1,4 +1,4 @@
-"""What a Python Worker does with the transport, a scenario a time: see worker.mjs."""
+"""What is done with the transport in Pyodide, a scenario a time: see program.mjs."""
 
 from __future__ import annotations
 
@@ -218,8 +218,13 @@ def raises(kind: type[Exception], match: str = "") -> Iterator[None]:
 
 
 async def play(request: str) -> str:
-    """Play one scenario over a transport; both ends are JSON."""
+    """Play one scenario over a transport; both ends are JSON.
+
+    A `fetch` for the transport is named: it is JavaScript's.
+    """
     scenario, transport, given = json.loads(request)
+    if name := transport.get("fetch"):
+        transport["fetch"] = getattr(js, name)
     make = partial(Transport, api_key="sk-any", **transport)
     if scenario not in SCENARIOS:
         return json.dumps(await conform(make, scenario))

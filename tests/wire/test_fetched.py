@@ -13,7 +13,7 @@ from offhook.errors import (
     UpstreamError,
     WireClosed,
 )
-from offhook.wire.fetched import fetch_websocket, runtime_fetch
+from offhook.wire.fetched import fetch_websocket, usable_fetch
 from tests.wire.conformance import LONG, Conformance, until_closed
 
 if TYPE_CHECKING:
@@ -225,4 +225,4 @@ async def test_a_wrong_url_is_the_callers_fault(url: str) -> None:
 
 # In Pyodide: tests/transports/test_cloudflare.py.
 def test_outside_pyodide_there_is_no_fetch() -> None:
-    assert runtime_fetch() is None
+    assert usable_fetch(None) is None

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound
 from offhook.events import Event, new_id, serialise
+from offhook.http.race import after, first, until
 from offhook.local.connection import Connection
-from offhook.local.race import after, first, until
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:

@@ -74,7 +74,7 @@ def defaults() -> Session:
             },
             "output": {
                 "format": {"type": "audio/pcm", "rate": 24000},
-                "speed": 1.0,
+                "speed": 1,
             },
         },
     }
@@ -92,8 +92,8 @@ def session_update(
         config: In any of the three vocabularies. Unknown names pass as they are, and
             None is the API's null, except for `audio` and its two sides.
         model: Goes along where the config names none.
-        base: Another config, which holds where the first says nothing; for example
-            `defaults()`.
+        base: Another config, which holds where the first says nothing, if it is for a
+            session of the same type; for example `defaults()`.
 
     Returns:
         The session, which shares nothing with the arguments, and warnings: where one
@@ -109,10 +109,11 @@ def session_update(
         if other and other.value != setting.value:
             warnings.append(_twice(other.written, setting.written))
         held[setting.path] = setting
-    session: Session = {"type": "realtime"}
-    for setting in sorted(_settings(base or {}, []), key=lambda s: s.rank):
-        _put(session, setting.path, setting.value)
-    kind = held[("type",)].value if ("type",) in held else session["type"]
+    kind = held[("type",)].value if ("type",) in held else "realtime"
+    session: Session = {"type": kind}
+    if base and base.get("type", "realtime") == kind:
+        for setting in sorted(_settings(base, []), key=lambda s: s.rank):
+            _put(session, setting.path, setting.value)
     if model is not None and kind == "realtime":
         session["model"] = model
     for path, setting in held.items():

@@ -8,10 +8,10 @@ from offhook.addresses import is_loopback
 from offhook.errors import Unauthorized
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import HTTPConnection
 
 
-def bearer(request: Request) -> str:
+def bearer(request: HTTPConnection) -> str:
     """Read the key that a request brings.
 
     Raises:

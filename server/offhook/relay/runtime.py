@@ -11,13 +11,13 @@ import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     import httpx
 
@@ -56,10 +56,15 @@ def local_endpoint() -> AbstractAsyncContextManager[str]:
     return serving(own)
 
 
+class _Live(NamedTuple):
+    upstream: Upstream
+    tasks: asyncio.TaskGroup
+
+
 @dataclass(frozen=True, slots=True)
 class _Owner:
     task: asyncio.Task[None]
-    ready: asyncio.Future[Upstream]
+    ready: asyncio.Future[_Live]
 
 
 class Runtime:
@@ -89,8 +94,17 @@ class Runtime:
 
         Cancelling one waiter leaves the start to the others.
         """
-        if self._given is not None:
-            return self._given
+        return self._given or (await self._live()).upstream
+
+    async def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until it ends, or what was started here does.
+
+        What it raises ends it alone, and is logged.
+        """
+        live = await self._live()
+        live.tasks.create_task(_guarded(work))
+
+    async def _live(self) -> _Live:
         loop = asyncio.get_running_loop()
         owner = self._owners.get(loop)
         # No await between this look and the change below: that is the lock.
@@ -108,7 +122,7 @@ class Runtime:
     def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner:
         for old in [old for old in self._owners if old.is_closed()]:
             del self._owners[old]
-        ready: asyncio.Future[Upstream] = loop.create_future()
+        ready: asyncio.Future[_Live] = loop.create_future()
         task = loop.create_task(self._own(ready))
         _running.add(task)
         task.add_done_callback(_running.discard)
@@ -116,11 +130,13 @@ class Runtime:
         self._owners[loop] = owner
         return owner
 
-    async def _own(self, ready: asyncio.Future[Upstream]) -> None:
+    async def _own(self, ready: asyncio.Future[_Live]) -> None:
         try:
             async with AsyncExitStack() as stack:
-                upstream = await self._open(stack)
-                ready.set_result(upstream)
+                upstream = self._given or await self._open(stack)
+                # Ends before the upstream does.
+                tasks = await stack.enter_async_context(asyncio.TaskGroup())
+                ready.set_result(_Live(upstream, tasks))
                 await asyncio.Event().wait()  # until cancelled
         except Exception as error:
             if ready.done():
@@ -142,3 +158,11 @@ class Runtime:
         upstream = OpenAIUpstream(base_url, key, seconds=settings.upstream_seconds)
         stack.push_async_callback(upstream.aclose)
         return upstream
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        # One call's failure must not end the others in the group.
+        _log.exception("a call failed")

@@ -76,28 +76,26 @@ class Connection:
         self._was_open = False
 
     async def open(
-        self, url: str, key: ApiKey | None, configure: Callable[[], None] | None
+        self, url: str, key: ApiKey | None, configure: Callable[[], bool]
     ) -> None:
         """Connect, and be configured.
 
         Args:
             url: Where to.
             key: Asked for anew at each attempt, if it is a function.
-            configure: Tells the client what to say first; None says nothing.
+            configure: Tells the client what to say first, and whether it says anything.
 
         Raises:
             InvalidRequest: There is no key, or `close` was called meanwhile.
         """
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened = opened
-        self._configured = configure is not None
         self._was_open = False
         self._set_status("connecting")
         try:
-            if configure:
-                # Waits for the wire, ahead of all that a listener may send.
-                configure()
-                self.act()
+            # Waits for the wire, ahead of all that a listener may send.
+            self._configured = configure()
+            self.act()
             self._holding = asyncio.create_task(self._hold(url, key, opened))
             await opened
         except BaseException:

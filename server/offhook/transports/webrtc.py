@@ -61,6 +61,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         ice_servers: STUN and TURN servers, as URLs or as aiortc's RTCIceServer.
         open_timeout: Seconds for everything up to the open channel.
         reconnect: What to do when the connection breaks; by default nothing.
+        defaults: Whether what a configuration leaves out is asked for as the JavaScript
+            SDK does; otherwise it stays as the server has it, as behind a relay.
 
     Raises:
         MissingExtra: On import, without the extra `media`.
@@ -81,6 +83,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         ice_servers: Sequence[RTCIceServer | str] = (),
         open_timeout: float | None = 15.0,
         reconnect: Reconnect | None = None,
+        defaults: bool = True,
     ) -> None:
         self._headers = headers or {}
         self._track = _checked(media_track)
@@ -105,6 +108,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             acknowledge=_ACKNOWLEDGE_SECONDS,
             coalesce=True,
             reconnect=reconnect,
+            defaults=defaults,
         )
         if audio_events:
             self.on("*", self._spoken.take)

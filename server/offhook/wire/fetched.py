@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,9 +43,18 @@ class Socket(Protocol):
         """Stop calling back."""
 
 
-def runtime_fetch() -> Fetch | None:
-    """Find the `fetch` of the JavaScript runtime that this runs in, if there is one."""
-    return _javascript_fetch if "pyodide" in sys.modules else None
+def usable_fetch(given: Fetch | None) -> Fetch | None:
+    """Find a `fetch` for Python: the given one, or that of the JavaScript runtime.
+
+    Args:
+        given: A function of Python's or, in Pyodide, of JavaScript's.
+    """
+    if "pyodide" not in sys.modules:
+        return given
+    chosen = given or import_module("js").fetch
+    if isinstance(chosen, import_module("pyodide.ffi").JsProxy):
+        return partial(_javascript_fetch, chosen)
+    return chosen
 
 
 @contextlib.asynccontextmanager
@@ -64,7 +74,7 @@ async def fetch_websocket(
         open_timeout: Seconds for everything up to the end of the upgrade.
 
     Raises:
-        InvalidRequest: The URL or a header cannot be sent.
+        InvalidRequest: The URL or a header cannot be sent, or `fetch` cannot upgrade.
         HandshakeRefused: The server answered with another HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
@@ -164,16 +174,25 @@ def _free(*callbacks: Any) -> None:
             callback.destroy()
 
 
-async def _javascript_fetch(url: str, options: dict[str, Any]) -> Any:
+async def _javascript_fetch(fetch: Any, url: str, options: dict[str, Any]) -> Any:
     js, ffi = import_module("js"), import_module("pyodide.ffi")
     aborting = js.AbortController.new()
     converted = ffi.to_js(options, dict_converter=js.Object.fromEntries)
     converted.signal = aborting.signal
     try:
-        return await js.fetch(url, converted)
+        return await fetch(url, converted)
     except asyncio.CancelledError:
         # A promise goes on by itself, and would leave an open connection behind.
         aborting.abort()
+        raise
+    except ffi.JsException as error:
+        # Node's fetch failed because of an "invalid upgrade header".
+        if "upgrade" in str(getattr(error.cause, "message", "")):
+            raise InvalidRequest(
+                "The fetch of this runtime cannot upgrade to a WebSocket: pass fetch= "
+                "with one that can, as the README has it for Node.",
+                code="missing_fetch",
+            ) from None
         raise
 
 
