@@ -61,8 +61,8 @@ class Microphone(MediaStreamTrack):
 class Caller:
     """One call, seen from the near end."""
 
-    def __init__(self) -> None:
-        self.peer = RTCPeerConnection(RTCConfiguration([]))
+    def __init__(self, configuration: RTCConfiguration | None = None) -> None:
+        self.peer = RTCPeerConnection(configuration or RTCConfiguration([]))
         self.microphone = Microphone()
         self.peer.addTrack(self.microphone)
         self.channel = self.peer.createDataChannel("oai-events")

@@ -27,7 +27,14 @@ UNTESTED = {
 }
 
 # Tests of more than one module.
-OWN = ("test_docs", "test_seed", "test_structure", "test_wheel", "speech/test_human")
+OWN = (
+    "test_docs",
+    "test_seed",
+    "test_structure",
+    "test_wheel",
+    "media/test_relayed",
+    "speech/test_human",
+)
 
 
 def named(path: Path) -> str:

@@ -132,7 +132,7 @@ def _local(given: dict[str, Any]) -> None:
     from offhook.local import run
     from offhook.relay.telemetry import log_to_stderr
 
-    secrets = (settings.api_key, settings.chat_key)
+    secrets = (settings.api_key, settings.chat_key, settings.turn_secret)
     log_to_stderr("info", *(s.get_secret_value() for s in secrets if s))
     run(settings)
 

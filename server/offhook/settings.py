@@ -11,7 +11,14 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -91,6 +98,13 @@ class _Source(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
+def _parts(value: object) -> object:
+    """Split what came as one text, separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
 class LocalSettings(_Source):
     """Settings of the local endpoint (`OFFHOOK_LOCAL_…`)."""
 
@@ -112,6 +126,38 @@ class LocalSettings(_Source):
         3600, gt=0, description="how long a session may last"
     )
     faults: bool = Field(False, description="let tests switch faults on")
+    udp_ports: str | None = Field(
+        None, description="UDP ports for calls, for example 50000-50999 (none: any)"
+    )
+    address: IPvAnyAddress | None = Field(
+        None, description="address that callers reach, if it is not this machine's own"
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="STUN and TURN servers, separated by commas"
+    )
+    turn_secret: SecretStr | None = Field(
+        None, description="secret of the TURN servers, from which credentials are made"
+    )
+    candidates: Literal["none", "public", "lan"] = Field(
+        "none",
+        description="which of a caller's addresses to try: none, public ones, or all",
+    )
+
+    @field_validator("ice_servers", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return _parts(value)
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, _, last = value.partition("-")
+            if not (first.isdecimal() and last.isdecimal()) or not (
+                1024 <= int(first) <= int(last) <= 65535
+            ):
+                raise ValueError("write the first and the last port: 50000-50999")
+        return value
 
 
 class CallSettings(_Source):
@@ -198,9 +244,7 @@ class Settings(_Source):
     @field_validator("origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _parts(value)
 
     @field_validator("origins")
     @classmethod

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import sessions, turns, websocket
+from tests.benchmarks import offers, sessions, turns, websocket
 
 
 async def measure() -> None:
     await turns.measure()
     await sessions.measure()
+    await offers.measure()
     await websocket.measure()
 
 

@@ -1,16 +1,23 @@
 from __future__ import annotations
 
+import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, BadRequestError
 from openai.types.realtime import ClientSecretCreateResponse
 
+from offhook.errors import SettingsError
 from offhook.local import serving
+from offhook.local.app import create_app, network
+from offhook.media.network import IceServer, Network
 from offhook.settings import LocalSettings
 from tests.caller import Caller, offer
+
+if TYPE_CHECKING:
+    from offhook.speech import Engines
 
 pytestmark = pytest.mark.anyio
 
@@ -187,3 +194,44 @@ async def test_health_waits_for_the_models() -> None:
             assert (await client.get(health)).status_code == 200
             await caller.close()
     assert first in (200, 503)
+
+
+def test_the_operator_says_how_calls_reach_us() -> None:
+    assert network(LocalSettings.load()) == Network()
+    settings = LocalSettings.load(
+        udp_ports="50000-50002",
+        address="198.51.100.7",
+        ice_servers="stun:stun.example.com,turn:relay.example.com",
+        turn_secret="north",
+        candidates="public",
+    )
+    assert network(settings) == Network(
+        ice_servers=(
+            IceServer("stun", "stun.example.com", 3478),
+            IceServer("turn", "relay.example.com", 3478),
+        ),
+        turn_secret="north",
+        ports=range(50000, 50003),
+        address="198.51.100.7",
+        candidates="public",
+    )
+
+
+def test_what_does_not_fit_together_is_told_at_the_start() -> None:
+    with pytest.raises(SettingsError, match="turn-secret"):
+        create_app(LocalSettings.load(ice_servers="turn:relay.example.com"))
+
+
+async def test_calls_keep_to_the_ports_that_they_may(engines: Engines) -> None:
+    settings = LocalSettings.load(port=0, udp_ports="47100-47199")
+    caller = Caller()
+    async with serving(settings) as url, httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{url}/realtime/calls",
+            content=await offer(caller),
+            headers={**AUTH, "Content-Type": "application/sdp"},
+        )
+    await caller.peer.close()
+    ports = re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+) typ host", answer.text)
+    assert ports
+    assert {port[:3] for port in ports} == {"471"}

@@ -9,6 +9,9 @@ import pytest
 from offhook.errors import InvalidRequest, UpstreamError
 from offhook.media.dialer import Dialer
 from tests.answerer import Answerer
+from tests.media.calls import Stranger, address_of, until
+from tests.media.test_hardening import DATAGRAMS
+from tests.media.test_servers import stun_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -294,3 +297,46 @@ async def test_one_that_was_never_used_can_be_closed() -> None:
     near = Near()
     async with Dialer(near.message, near.ended, silence):
         pass
+
+
+@pytest.mark.parametrize("name", ["empty", "hello", "broken stun"])
+async def test_strangers_do_not_disturb(name: str) -> None:
+    near = Near()
+    async with Answerer() as far, Dialer(near.message, near.ended, silence) as dialer:
+
+        async def exchange(offer: str) -> str:
+            answer = await far.answer(offer)
+            # Our sockets are open before the server has answered.
+            await until(lambda: dialer.connection.localDescription)
+            with Stranger(address_of(dialer.connection.localDescription.sdp)) as other:
+                await other.sent(DATAGRAMS[name])
+            return answer
+
+        await dialer.dial(exchange)
+        with Stranger(address_of(dialer.connection.localDescription.sdp)) as other:
+            await other.sent(DATAGRAMS[name])
+        await far.send("hello")
+        await near.until(lambda: near.texts)
+        assert near.ends == []
+
+
+class Broken(str):
+    """A text that is none on the wire."""
+
+    def encode(self, *_: object) -> bytes:
+        return b"\xff"
+
+
+async def test_a_server_that_breaks_the_protocol_has_ended_the_call() -> None:
+    async with calling() as (_, far, near):
+        await far.send(Broken("not UTF-8, and said to be text"))
+        await near.until(lambda: near.ends)
+        assert near.ends == ["what came could not be understood"]
+
+
+async def test_its_own_servers_are_asked_and_a_dead_one_is_not_waited_for() -> None:
+    async with stun_server() as (server, named), stun_server(False) as (_, dead):
+        urls = [f"stun:{each.host}:{each.port}" for each in (named, dead)]
+        async with calling(ice_servers=urls) as (dialer, _, _):
+            assert server.questions
+            assert " 198.51.100.7 " in dialer.connection.localDescription.sdp

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from websockets.asyncio.client import connect
 
-from offhook.wire.direct import EXTENSION
+from offhook.wire.frames import EXTENSION
 from offhook.wire.server import DirectWebSocket, websocket_protocol
 from tests.relays import serving
 
@@ -88,7 +88,7 @@ def test_this_uvicorn_is_one_that_we_know() -> None:
 
 
 async def test_no_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG, logger="uvicorn.error")
+    caplog.set_level(logging.DEBUG, "uvicorn.error")
     headers: Any = {"Authorization": "Bearer ek_canary"}
     async with serving(Order(), lifespan=False) as url:
         async with connect(url.replace("http", "ws"), additional_headers=headers) as it:

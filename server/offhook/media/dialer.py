@@ -22,20 +22,23 @@ from aiortc.exceptions import InvalidStateError
 from aiortc.mediastreams import MediaStreamError
 from av.frame import Frame
 
-from offhook.errors import InvalidRequest, UpstreamError
+from offhook.errors import InvalidRequest, SettingsError, UpstreamError
 from offhook.media.descriptions import check_bundle
+from offhook.media.hardening import close, configured, harden
 from offhook.media.presence import SILENCE_SECONDS, gone
 from offhook.media.private import (
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
-    stop_asking,
     turn_deaf,
 )
+from offhook.media.servers import IceServers
 from offhook.media.tracks import PulledTrack
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from offhook.media.filter import SourceFilter
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +68,7 @@ class Dialer:
         hear: Called with each frame that is received; None lets none be decoded.
         change: See `Change`.
         ice_servers: STUN and TURN servers. Candidates are never sent, so that a server
-            in a public network needs none; one that is dead costs five seconds.
+            in a public network needs none; one that is dead costs a second.
         patience: Seconds for everything up to the open channel.
         silence: Seconds without a sign of life before the connection counts as
             disturbed; as long again, and it has ended.
@@ -102,6 +105,7 @@ class Dialer:
         self._reason: str | None = None
         self._room = asyncio.Event()
         self._gathering: asyncio.Task[None] | None = None
+        self._filters: list[SourceFilter] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
 
@@ -126,6 +130,7 @@ class Dialer:
         try:
             async with asyncio.timeout(self._patience):
                 await self._prepare()
+                self._harden()
                 offer = await self.connection.createOffer()
                 # The candidates are for us: the server finds us by our checks.
                 self._gathering = asyncio.create_task(
@@ -187,8 +192,7 @@ class Dialer:
         if self._gathering:
             # Sockets that it has half made would stay.
             await asyncio.wait([self._gathering])
-        await self.connection.close()
-        await stop_asking(self.connection)
+        await close(self.connection, self._filters)
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -206,16 +210,20 @@ class Dialer:
             await old.close()
             self._equip()
 
+    def _harden(self) -> None:
+        try:
+            network = configured(self.connection)
+        except SettingsError as error:
+            raise _unusable(str(error)) from None
+        servers = IceServers(network)
+        self._filters = harden(self.connection, network, servers, self._break)
+
     def _equip(self) -> None:
         connection = self.connection
         try:
             connection.addTrack(PulledTrack(self._pull))
         except ValueError as error:
-            raise InvalidRequest(
-                f"The ice_servers cannot be used ({error}): give URLs such as "
-                "stun:stun.example.com:3478",
-                code="invalid_ice_servers",
-            ) from None
+            raise _unusable(str(error)) from None
         channel = self._channel = connection.createDataChannel(_CHANNEL)
         channel.bufferedAmountLowThreshold = _UNSENT_BYTES
         channel.on("open", self._opened.set)
@@ -268,6 +276,11 @@ class Dialer:
         if isinstance(text, str) and not self._ended:
             self._message(text)
 
+    def _break(self, error: Exception) -> None:
+        if not self._ended:
+            _log.warning("the call broke: %s", type(error).__name__, exc_info=error)
+        self._end("what came could not be understood")
+
     def _on_state(self) -> None:
         if self.connection.connectionState in ("failed", "closed"):
             self._on_close()
@@ -291,6 +304,14 @@ class Dialer:
     def _wake(self) -> None:
         self._opened.set()
         self._room.set()
+
+
+def _unusable(reason: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"The ice_servers cannot be used ({reason}): give URLs such as "
+        "stun:stun.example.com:3478",
+        code="invalid_ice_servers",
+    )
 
 
 def _malformed(reason: str) -> UpstreamError:

@@ -6,18 +6,29 @@ new version moves them.
 
 from __future__ import annotations
 
+import ipaddress
 import math
 from typing import TYPE_CHECKING, Any
 
+import ifaddr
 import numpy as np
 from aioice import ice, stun
-from aiortc import rtp
+from aiortc import RTCIceGatherer, rtp
 from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
+    from ipaddress import IPv4Network, IPv6Network
 
-    from aiortc import RTCIceTransport, RTCPeerConnection, RTCRtpReceiver
+    from aioice import Candidate
+    from aioice.ice import Connection, StunProtocol
+    from aiortc import (
+        RTCDtlsTransport,
+        RTCIceServer,
+        RTCIceTransport,
+        RTCPeerConnection,
+        RTCRtpReceiver,
+    )
     from av import AudioFrame
 
 # aiortc waits for 4 packets before it hands out the first (80 ms for the whole call)
@@ -25,13 +36,158 @@ if TYPE_CHECKING:
 _CAPACITY = 4
 _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _STARTED = "_RTCIceTransport__start"
+_CONFIGURATION = "_RTCPeerConnection__configuration"
+_CONNECT = "_RTCPeerConnection__connect"
+# What an SCTP sender may have under way beyond the window that it was granted, and how
+# many messages may arrive before an earlier one: aiortc sorts them at each.
+_WINDOW_SLACK = 64 * 1024
+_MAX_MISORDERED = 2048
 
 
 def listen_eagerly(receiver: RTCRtpReceiver) -> None:
     """Take 80 ms of waiting out of a receiver; before its first packet."""
-    if not hasattr(receiver, _JITTER_BUFFER):
-        raise AttributeError(f"aiortc moved {_JITTER_BUFFER}: adapt media/private.py")
-    setattr(receiver, _JITTER_BUFFER, JitterBuffer(capacity=_CAPACITY, prefetch=0))
+    _replace(receiver, _JITTER_BUFFER, JitterBuffer(capacity=_CAPACITY, prefetch=0))
+
+
+def transports(connection: RTCPeerConnection) -> list[RTCDtlsTransport]:
+    """Return the DTLS transports of a peer connection, each over one of ICE."""
+    sctp = connection.sctp
+    found = [t.receiver.transport for t in connection.getTransceivers()]
+    return list(dict.fromkeys([*found, *([sctp.transport] if sctp else ())]))
+
+
+def ice_servers(connection: RTCPeerConnection) -> list[RTCIceServer]:
+    """Return the STUN and TURN servers that a connection was made with."""
+    given = _get(connection, _CONFIGURATION).iceServers
+    return RTCIceGatherer.getDefaultIceServers() if given is None else given
+
+
+def ice_of(transport: RTCDtlsTransport) -> Connection:
+    """Return the ICE connection under a DTLS transport."""
+    return transport.transport._connection
+
+
+def gather_with(
+    connection: Connection, gather: Callable[..., Awaitable[list[Candidate]]]
+) -> None:
+    """Let something else than aioice open the sockets of a connection."""
+    _replace(connection, "get_component_candidates", gather)
+
+
+def adopt(connection: Connection, protocol: StunProtocol) -> None:
+    """Give a socket to a connection, which closes it at its end."""
+    connection._protocols.append(protocol)
+
+
+def abandon_relays(transport: RTCDtlsTransport) -> None:
+    """Close what is open to a TURN server that does not answer our goodbye."""
+    for protocol in ice_of(transport)._protocols:
+        goodbye = getattr(protocol.transport, "_TurnTransport__close_task", None)
+        if goodbye:
+            goodbye.cancel()
+
+
+def waiting(connection: Connection) -> int:
+    """Count the datagrams that nobody has read yet."""
+    return connection._queue.qsize()
+
+
+def has_succeeded(
+    connection: Connection, socket: object, source: tuple[str, int]
+) -> bool:
+    """Tell whether a check of ours from a socket to an address has been answered."""
+    return any(
+        pair.protocol is socket
+        and pair.remote_addr == source
+        and (pair.nominated or pair.state is ice.CandidatePair.State.SUCCEEDED)
+        for pair in connection._check_list
+    )
+
+
+def nominated(connection: Connection) -> list[tuple[StunProtocol, tuple[str, int]]]:
+    """Return the sockets and the far addresses that are in use."""
+    pairs = connection._nominated.values()
+    return [(pair.protocol, pair.remote_addr) for pair in pairs]
+
+
+def contain(connection: RTCPeerConnection, fail: Callable[[Exception], None]) -> None:
+    """Keep what a caller can break inside of its call; once the transports are there.
+
+    aiortc leaves exceptions to tasks that nobody awaits, and the traceback to the
+    event loop.
+
+    Args:
+        connection: The peer connection.
+        fail: Is told of each, and ends the call.
+    """
+    connect = _get(connection, _CONNECT)
+
+    async def connect_contained() -> None:
+        try:
+            await connect()
+        except Exception as error:
+            fail(error)
+
+    _replace(connection, _CONNECT, connect_contained)
+    for transport in transports(connection):
+        _contain_reading(transport, fail)
+    if connection.sctp:
+        _contain_window(connection.sctp)
+
+
+def _contain_reading(
+    transport: RTCDtlsTransport, fail: Callable[[Exception], None]
+) -> None:
+    read = _get(transport, "_recv_next")
+
+    async def read_contained() -> None:
+        try:
+            await read()
+        except ConnectionError:
+            raise
+        except Exception as error:
+            fail(error)
+            # What aiortc expects where the other side has gone.
+            raise ConnectionError from None
+
+    _replace(transport, "_recv_next", read_contained)
+
+
+def _contain_window(sctp: Any) -> None:
+    receive = _get(sctp, "_receive_data_chunk")
+
+    async def receive_within_window(chunk: Any) -> None:
+        if (
+            sctp._advertised_rwnd < -_WINDOW_SLACK
+            or len(sctp._sack_misordered) > _MAX_MISORDERED
+        ):
+            raise ValueError("the caller sends more than was granted")
+        await receive(chunk)
+
+    _replace(sctp, "_receive_data_chunk", receive_within_window)
+
+
+def own_networks() -> list[IPv4Network | IPv6Network]:
+    """Return the subnets that this machine is in."""
+    return [
+        ipaddress.ip_network(
+            f"{ip.ip if isinstance(ip.ip, str) else ip.ip[0]}/{ip.network_prefix}",
+            strict=False,
+        )
+        for adapter in ifaddr.get_adapters()
+        for ip in adapter.ips
+    ]
+
+
+def _get(owner: object, name: str) -> Any:
+    if not hasattr(owner, name):
+        raise AttributeError(f"aiortc moved {name}: adapt media/private.py")
+    return getattr(owner, name)
+
+
+def _replace(owner: object, name: str, value: object) -> None:
+    _get(owner, name)
+    setattr(owner, name, value)
 
 
 def turn_deaf(receiver: RTCRtpReceiver) -> None:
@@ -39,9 +195,7 @@ def turn_deaf(receiver: RTCRtpReceiver) -> None:
 
     What nobody reads would be decoded into a queue without end.
     """
-    if not hasattr(receiver, "_enabled"):
-        raise AttributeError("aiortc moved _enabled: adapt media/private.py")
-    receiver._enabled = False
+    _replace(receiver, "_enabled", False)
 
 
 async def is_there(transport: RTCIceTransport) -> bool:
@@ -68,14 +222,11 @@ async def stop_asking(connection: RTCPeerConnection) -> None:
 
     aioice begins to when the last check succeeds in the moment of the close.
     """
-    transports = {t.receiver.transport for t in connection.getTransceivers()}
-    if connection.sctp:
-        transports.add(connection.sctp.transport)
-    for transport in transports:
+    for transport in transports(connection):
         started = getattr(transport.transport, _STARTED)
         if started:
             await started.wait()
-        asking = transport.transport._connection._query_consent_task
+        asking = ice_of(transport)._query_consent_task
         if asking:
             asking.cancel()
 
@@ -86,11 +237,7 @@ def measure_levels_quickly() -> None:
     It takes 0.1 ms for 20 ms of mono, and 0.8 ms for a frame of the Opus decoder, whose
     buffer is longer than its samples: these it even counts in.
     """
-    if not hasattr(rtp, "compute_audio_level_dbov"):
-        raise AttributeError(
-            "aiortc moved compute_audio_level_dbov: adapt media/private.py"
-        )
-    rtp.compute_audio_level_dbov = audio_level
+    _replace(rtp, "compute_audio_level_dbov", audio_level)
 
 
 def audio_level(frame: AudioFrame) -> int:
