@@ -105,7 +105,44 @@ def _parts(value: object) -> object:
     return value
 
 
-class LocalSettings(_Source):
+class NetworkSettings(_Source):
+    """What both kinds of servers are told about the network of their calls."""
+
+    udp_ports: str | None = Field(
+        None, description="UDP ports for calls, for example 50000-50999 (none: any)"
+    )
+    address: IPvAnyAddress | None = Field(
+        None, description="address that callers reach, if it is not this machine's own"
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="STUN and TURN servers, separated by commas"
+    )
+    turn_secret: SecretStr | None = Field(
+        None, description="secret of the TURN servers, from which credentials are made"
+    )
+    candidates: Literal["none", "public", "lan"] = Field(
+        "none",
+        description="which of a caller's addresses to try: none, public ones, or all",
+    )
+
+    @field_validator("ice_servers", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return _parts(value)
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, _, last = value.partition("-")
+            if not (first.isdecimal() and last.isdecimal()) or not (
+                1024 <= int(first) <= int(last) <= 65535
+            ):
+                raise ValueError("write the first and the last port: 50000-50999")
+        return value
+
+
+class LocalSettings(NetworkSettings):
     """Settings of the local endpoint (`OFFHOOK_LOCAL_…`)."""
 
     model_config = SettingsConfigDict(
@@ -126,38 +163,6 @@ class LocalSettings(_Source):
         3600, gt=0, description="how long a session may last"
     )
     faults: bool = Field(False, description="let tests switch faults on")
-    udp_ports: str | None = Field(
-        None, description="UDP ports for calls, for example 50000-50999 (none: any)"
-    )
-    address: IPvAnyAddress | None = Field(
-        None, description="address that callers reach, if it is not this machine's own"
-    )
-    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
-        (), description="STUN and TURN servers, separated by commas"
-    )
-    turn_secret: SecretStr | None = Field(
-        None, description="secret of the TURN servers, from which credentials are made"
-    )
-    candidates: Literal["none", "public", "lan"] = Field(
-        "none",
-        description="which of a caller's addresses to try: none, public ones, or all",
-    )
-
-    @field_validator("ice_servers", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return _parts(value)
-
-    @field_validator("udp_ports")
-    @classmethod
-    def _ports(cls, value: str | None) -> str | None:
-        if value is not None:
-            first, _, last = value.partition("-")
-            if not (first.isdecimal() and last.isdecimal()) or not (
-                1024 <= int(first) <= int(last) <= 65535
-            ):
-                raise ValueError("write the first and the last port: 50000-50999")
-        return value
 
 
 class CallSettings(_Source):
@@ -186,7 +191,7 @@ class CallSettings(_Source):
     )
 
 
-class Settings(_Source):
+class Settings(NetworkSettings):
     """Settings of the relay (`OFFHOOK_…`)."""
 
     host: str = Field("127.0.0.1", description="address to listen on")

@@ -11,8 +11,7 @@ from openai.types.realtime import ClientSecretCreateResponse
 
 from offhook.errors import SettingsError
 from offhook.local import serving
-from offhook.local.app import create_app, network
-from offhook.media.network import IceServer, Network
+from offhook.local.app import create_app
 from offhook.settings import LocalSettings
 from tests.caller import Caller, offer
 
@@ -194,27 +193,6 @@ async def test_health_waits_for_the_models() -> None:
             assert (await client.get(health)).status_code == 200
             await caller.close()
     assert first in (200, 503)
-
-
-def test_the_operator_says_how_calls_reach_us() -> None:
-    assert network(LocalSettings.load()) == Network()
-    settings = LocalSettings.load(
-        udp_ports="50000-50002",
-        address="198.51.100.7",
-        ice_servers="stun:stun.example.com,turn:relay.example.com",
-        turn_secret="north",
-        candidates="public",
-    )
-    assert network(settings) == Network(
-        ice_servers=(
-            IceServer("stun", "stun.example.com", 3478),
-            IceServer("turn", "relay.example.com", 3478),
-        ),
-        turn_secret="north",
-        ports=range(50000, 50003),
-        address="198.51.100.7",
-        candidates="public",
-    )
 
 
 def test_what_does_not_fit_together_is_told_at_the_start() -> None:

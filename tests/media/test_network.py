@@ -4,6 +4,7 @@ import pytest
 
 from offhook.errors import SettingsError
 from offhook.media.network import IceServer, Network, turn_credentials
+from offhook.settings import LocalSettings, Settings
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,27 @@ def test_secrets_are_not_shown() -> None:
     network = Network((relay,), turn_secret="north", candidates="lan")
     assert "sesame" not in f"{relay} {network!r}"
     assert "north" not in repr(network)
+
+
+@pytest.mark.parametrize("model", [LocalSettings, Settings])
+def test_the_operator_says_how_calls_reach_us(
+    model: type[LocalSettings | Settings],
+) -> None:
+    assert Network.of(model.load()) == Network()
+    settings = model.load(
+        udp_ports="50000-50002",
+        address="198.51.100.7",
+        ice_servers="stun:stun.example.com,turn:relay.example.com",
+        turn_secret="north",
+        candidates="public",
+    )
+    assert Network.of(settings) == Network(
+        ice_servers=(
+            IceServer("stun", "stun.example.com", 3478),
+            IceServer("turn", "relay.example.com", 3478),
+        ),
+        turn_secret="north",
+        ports=range(50000, 50003),
+        address="198.51.100.7",
+        candidates="public",
+    )

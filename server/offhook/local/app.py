@@ -25,7 +25,7 @@ from offhook.local.keys import Keys, bearer, mint_request
 from offhook.local.models import Models
 from offhook.local.socket import serve_socket
 from offhook.media.factory import PeerFactory
-from offhook.media.network import IceServer, Network
+from offhook.media.network import Network
 from offhook.protocol import sdp
 from offhook.protocol.session_config import requested, shown
 
@@ -50,7 +50,7 @@ class LocalEndpoint:
         key = settings.api_key
         self.keys = Keys(key.get_secret_value() if key else None)
         self.models = Models(settings)
-        self.calls = Calls(PeerFactory(network(settings)))
+        self.calls = Calls(PeerFactory(Network.of(settings)))
         self.faults = Faults(settings.faults)
         self._seconds = settings.session_seconds
 
@@ -142,23 +142,6 @@ class LocalEndpoint:
         """`GET /healthz`: 200 once the models are loaded, 503 before."""
         state = self.models.state
         return JSONResponse({"status": state}, 200 if state == "ok" else 503)
-
-
-def network(settings: LocalSettings) -> Network:
-    """Read what the operator says about the network.
-
-    Raises:
-        SettingsError: It does not fit together.
-    """
-    first, _, last = (settings.udp_ports or "0--1").partition("-")
-    secret = settings.turn_secret
-    return Network(
-        ice_servers=tuple(map(IceServer.parse, settings.ice_servers)),
-        turn_secret=secret.get_secret_value() if secret else None,
-        ports=range(int(first), int(last) + 1),
-        address=str(settings.address) if settings.address else None,
-        candidates=settings.candidates,
-    )
 
 
 def create_app(settings: LocalSettings) -> Starlette:

@@ -9,9 +9,12 @@ import ipaddress
 import re
 import secrets
 from dataclasses import dataclass, field
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from offhook.errors import SettingsError
+
+if TYPE_CHECKING:
+    from offhook.settings import NetworkSettings
 
 # RFC 7064, RFC 7065; a path or a user is none of it.
 _URL = re.compile(
@@ -104,6 +107,23 @@ class Network:
                 "to public, or to lan if they have private addresses",
                 code="invalid_settings",
             )
+
+    @classmethod
+    def of(cls, settings: NetworkSettings) -> Self:
+        """Read the settings.
+
+        Raises:
+            SettingsError: They do not fit together.
+        """
+        first, _, last = (settings.udp_ports or "0--1").partition("-")
+        secret = settings.turn_secret
+        return cls(
+            ice_servers=tuple(map(IceServer.parse, settings.ice_servers)),
+            turn_secret=secret.get_secret_value() if secret else None,
+            ports=range(int(first), int(last) + 1),
+            address=str(settings.address) if settings.address else None,
+            candidates=settings.candidates,
+        )
 
     def login(self, server: IceServer, now: float) -> tuple[str, str]:
         """Return the user name and the password for a TURN server."""

@@ -58,18 +58,19 @@ def create_app(
         SettingsError: The settings or the agents cannot be used.
     """
     settings = Settings.load() if settings is None else settings
+    known = _agents(settings, agents)
     relay = routes.Relay(
         settings,
-        _agents(settings, agents),
+        known,
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
-        Runtime(settings, upstream),
+        Runtime(settings, upstream, bridges=bool(transport or known.bridged)),
         transport,
     )
-    if relay.agents.built_in:
+    if known.built_in:
         _log.info("no agents file: local callers may configure their own session")
     app = Starlette(
-        routes=_routes(_page(settings, relay.agents, upstream)),
+        routes=_routes(_page(settings, known, upstream)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,

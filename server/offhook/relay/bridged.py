@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from offhook.errors import OffhookError, WireClosed
 from offhook.events import new_id, serialise
 from offhook.http.race import first
-from offhook.media.peer import Peer
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
 from offhook.protocol.narration import Narration
 from offhook.protocol.playback import PlaybackLedger
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from offhook.agent import RealtimeAgent
     from offhook.events import Event
+    from offhook.media.factory import PeerFactory
     from offhook.protocol.policy import Policy
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
@@ -87,14 +87,24 @@ class BridgedCall:
         leg: The model's side.
         policy: Judges the events of both sides.
         session: What the session is.
+        peers: Makes the caller's peer.
+
+    Raises:
+        ServerError: Too many callers are about to connect.
     """
 
-    def __init__(self, leg: Leg, policy: Policy, session: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        leg: Leg,
+        policy: Policy,
+        session: Mapping[str, Any],
+        peers: PeerFactory,
+    ) -> None:
         self.call_id = new_id("rtc")
         self._leg = leg
         self._realtime = isinstance(leg.transport, OpenAITransport)
         self._bridge = Bridge(policy, narrated=None if self._realtime else session)
-        self._peer = Peer(self, self._pull)
+        self._peer = peers.make(self, self._pull)
         self._ended = asyncio.Event()
         self._listen()
 

@@ -140,6 +140,7 @@ async def _bridged(
     *,
     fixed: bool,
 ) -> Answer:
+    peers = await relay.runtime.peers()
     # Loaded only when needed: it brings the media extra with it.
     from offhook.relay.bridged import BridgedCall, leg_over, leg_to, with_brain
 
@@ -151,7 +152,7 @@ async def _bridged(
     )
     if brain:
         leg = with_brain(leg, brain)
-    call = BridgedCall(leg, Policy(fixed=fixed), session)
+    call = BridgedCall(leg, Policy(fixed=fixed), session, peers)
     sdp = await call.answer(offer.decode(errors="replace"))
     relay.calls.add(call.call_id, grant.id, call.hang_up)
     await relay.runtime.keep(_held(relay, call))

@@ -13,6 +13,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from offhook.errors import MissingExtra
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from offhook.media.factory import PeerFactory
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
@@ -59,6 +61,7 @@ def local_endpoint() -> AbstractAsyncContextManager[str]:
 class _Live(NamedTuple):
     upstream: Upstream
     tasks: asyncio.TaskGroup
+    peers: PeerFactory | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ class Runtime:
         settings: Settings,
         upstream: Upstream | None = None,
         *,
+        bridges: bool = False,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -82,10 +86,12 @@ class Runtime:
         Args:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
+            bridges: Whether there are calls to be bridged.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
+        self._bridges = bridges
         self._endpoint = endpoint
         self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
 
@@ -95,6 +101,12 @@ class Runtime:
         Cancelling one waiter leaves the start to the others.
         """
         return self._given or (await self._live()).upstream
+
+    async def peers(self) -> PeerFactory:
+        """What makes the callers' peers of bridged calls."""
+        peers = (await self._live()).peers
+        assert peers  # or nobody asks
+        return peers
 
     async def keep(self, work: Coroutine[Any, Any, None]) -> None:
         """Run something until it ends, or what was started here does.
@@ -134,9 +146,10 @@ class Runtime:
         try:
             async with AsyncExitStack() as stack:
                 upstream = self._given or await self._open(stack)
+                peers = await self._bridge(stack) if self._bridges else None
                 # Ends before the upstream does.
                 tasks = await stack.enter_async_context(asyncio.TaskGroup())
-                ready.set_result(_Live(upstream, tasks))
+                ready.set_result(_Live(upstream, tasks, peers))
                 await asyncio.Event().wait()  # until cancelled
         except Exception as error:
             if ready.done():
@@ -145,6 +158,16 @@ class Runtime:
                 ready.set_exception(error)
         finally:
             ready.cancel()  # does nothing if it has its result
+
+    async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
+        try:
+            # Loaded only when needed: it brings the media extra with it.
+            from offhook.media.factory import PeerFactory
+            from offhook.media.network import Network
+        except ModuleNotFoundError as error:
+            raise MissingExtra("media", str(error.name)) from None
+        peers = PeerFactory(Network.of(self._settings))
+        return await stack.enter_async_context(peers)
 
     async def _open(self, stack: AsyncExitStack) -> Upstream:
         settings = self._settings
