@@ -601,6 +601,16 @@ def test_a_pace_allows_a_burst_and_then_so_many_a_second() -> None:
     assert pace.take(110.0) == 0
 
 
+def test_naps_do_not_hide_that_somebody_sends_too_much() -> None:
+    pace = Pace(100)
+    now, events = 100.0, 0
+    while now < 105:
+        events += 1
+        now += pace.take(now)
+    assert events == pytest.approx(100 * (2 + 5), rel=0.02)
+    assert pace.held == pytest.approx(5, abs=0.1)
+
+
 async def test_nothing_secret_is_logged(
     running: Running, far: Far, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -43,6 +43,10 @@ _log = logging.getLogger(__name__)
 _FAREWELL_SECONDS = 1.0
 # Events that may come at once, in seconds of the allowed rate.
 _BURST_SECONDS = 2.0
+# Who sends too much is read from this often, some events at a time: each wake-up costs.
+_NAP_SECONDS = 0.05
+# So far ahead of its rate nobody gets by naps alone.
+_SLACK_SECONDS = 0.25
 
 Frame = tuple[int, str]
 
@@ -301,12 +305,13 @@ class Pace:
         """Count an event, and return how many seconds to wait for the next."""
         self._due = max(self._due, now - _BURST_SECONDS) + self._step
         wait = self._due - now
-        if wait <= 0:
+        if wait <= -_SLACK_SECONDS:
             self._free = now
+        if wait <= 0:
             return 0.0
         self.late = True
         self.held = now - self._free
-        return wait
+        return max(wait, _NAP_SECONDS)
 
 
 def _farewell(message: MutableMapping[str, Any]) -> Frame:
