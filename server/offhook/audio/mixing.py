@@ -1,0 +1,95 @@
+"""One sound under another: gain without clicks, and room for speech."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from offhook.audio.levels import dbfs
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Speech is louder than this, in dBFS over a frame; a room is not.
+_SPEECH_DBFS = -45.0
+# Words have pauses in them.
+_HOLD_MS = 300
+_ATTACK_MS = 60
+_RELEASE_MS = 600
+
+
+def amplitude(db: float) -> float:
+    """The factor that changes a level by so many dB."""
+    return float(10 ** (db / 20))
+
+
+class Ducking:
+    """How much quieter a sound has to be while somebody speaks over it.
+
+    Args:
+        depth_db: The change under speech, such as -12.
+    """
+
+    def __init__(self, depth_db: float) -> None:
+        self._depth = amplitude(depth_db)
+        self._gain = 1.0
+        self._hold_ms = 0
+
+    def follow(self, speech: bytes, ms: int) -> float:
+        """Take the next `ms` of speech, and return the gain at its end."""
+        if dbfs(speech) > _SPEECH_DBFS:
+            self._hold_ms = _HOLD_MS
+        else:
+            self._hold_ms = max(0, self._hold_ms - ms)
+        if self._hold_ms:
+            self._gain = max(self._depth, self._gain - self._step(ms, _ATTACK_MS))
+        else:
+            self._gain = min(1.0, self._gain + self._step(ms, _RELEASE_MS))
+        return self._gain
+
+    def _step(self, ms: int, whole_ms: int) -> float:
+        return (1 - self._depth) * ms / whole_ms
+
+
+class Fade:
+    """A gain that moves to where it is sent, in a given time for the whole way.
+
+    Args:
+        ms: From silence to full; 0 is at once.
+    """
+
+    def __init__(self, ms: int) -> None:
+        self._ms = ms
+        self._gain = 0.0
+        self._goal = 1.0
+
+    @property
+    def over(self) -> bool:
+        """Whether it has faded out."""
+        return self._goal == self._gain == 0.0
+
+    def out(self) -> None:
+        """Move to silence from now on."""
+        self._goal = 0.0
+
+    def pass_on(self, ms: int) -> float:
+        """Let `ms` pass, and return the gain at their end."""
+        step = ms / self._ms if self._ms else 1.0
+        move = min(step, max(-step, self._goal - self._gain))
+        self._gain += move
+        return self._gain
+
+
+def ramp(pcm: NDArray[np.int16], before: float, after: float) -> NDArray[np.float32]:
+    """Scale samples by a gain that moves evenly: a step would click."""
+    samples = pcm.astype(np.float32)
+    if before == after:
+        return samples * np.float32(after)
+    return samples * np.linspace(before, after, len(pcm), dtype=np.float32)
+
+
+def mix(one: NDArray[np.int16], other: NDArray[np.float32]) -> bytes:
+    """Add two pieces of the same length; what is too loud is clipped, not wrapped."""
+    total: NDArray[np.int16] = (one + other).clip(-32768, 32767).astype("<i2")
+    return total.tobytes()
