@@ -21,11 +21,13 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, CodecContext
 from numpy.typing import NDArray
 
-from offhook.media.codec import FRAME, RATE, Decoder
+from offhook.media.codec import RATE as HEARD_RATE
+from offhook.media.codec import Decoder
 from offhook.media.private import RtpPath, opus_payload_type
 from offhook.protocol import rtp
 from tests.benchmarks import janus
 
+RATE, FRAME = 48000, 960
 FRAME_S = FRAME / RATE
 PATTERN_S = 4
 # So many calls are recorded, to be decoded when all is over.
@@ -74,7 +76,7 @@ class Stretch:
         decoder, pcm, times = Decoder(), [], []
         for _, (at, payload) in sorted(self.packets.items()):
             pcm.append(np.frombuffer(decoder.decode(payload), "<i2"))
-            times.append(at + np.arange(len(pcm[-1])) / RATE)
+            times.append(at + np.arange(len(pcm[-1])) / HEARD_RATE)
         if not pcm:
             return []
         heard = np.concatenate(pcm).astype(np.float32)
@@ -86,7 +88,7 @@ class Stretch:
         least = 0.5 * np.sort(match)[-len(match) // 2000 :].max()
         while (best := int(match.argmax())) is not None and match[best] > least:
             found.append(float(clock[best]))
-            match[max(0, best - RATE // 2) : best + RATE // 2] = 0
+            match[max(0, best - HEARD_RATE // 2) : best + HEARD_RATE // 2] = 0
         return found
 
 
@@ -203,7 +205,7 @@ async def measure(url: str, count: int, seconds: float, loss: float) -> dict[str
         for name in ("sent", "lost", "received"):
             totals[name] += getattr(call, name)
     like = np.frombuffer(b"".join(map(Decoder().decode, payloads)), "<i2")
-    like = like[RATE : RATE + CHIRP + 400].astype(np.float32)
+    like = like[HEARD_RATE : HEARD_RATE + CHIRP // 2 + 200].astype(np.float32)
     recorded = [call for call in calls if call.record]
     return {
         **totals,

@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from offhook.audio.levels import dbfs
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Speech is louder than this, in dBFS over a frame; a room is not.
-_SPEECH_DBFS = -45.0
+# Speech is louder than this over a frame, a room is not: -45 dBFS.
+_SPEECH = 10**-4.5
 # Words have pauses in them.
 _HOLD_MS = 300
 _ATTACK_MS = 60
@@ -36,9 +34,12 @@ class Ducking:
         self._gain = 1.0
         self._hold_ms = 0
 
-    def follow(self, speech: bytes, ms: int) -> float:
-        """Take the next `ms` of speech, and return the gain at its end."""
-        if dbfs(speech) > _SPEECH_DBFS:
+    def follow(self, speech: float, ms: int) -> float:
+        """Take the power of the next `ms` of speech, and return the gain at their end.
+
+        The power is that of `power`.
+        """
+        if speech > _SPEECH:
             self._hold_ms = _HOLD_MS
         else:
             self._hold_ms = max(0, self._hold_ms - ms)
@@ -81,15 +82,38 @@ class Fade:
         return self._gain
 
 
-def ramp(pcm: NDArray[np.int16], before: float, after: float) -> NDArray[np.float32]:
-    """Scale samples by a gain that moves evenly: a step would click."""
-    samples = pcm.astype(np.float32)
+def samples(pcm: bytes) -> NDArray[np.float32]:
+    """PCM16 as numbers from -32768 to 32767."""
+    return np.frombuffer(pcm, "<i2").astype(np.float32)
+
+
+def power(pcm: NDArray[np.float32]) -> float:
+    """The mean square of samples, 1 for full scale."""
+    return float(np.dot(pcm, pcm)) / len(pcm) / 32768**2
+
+
+def mix(
+    pcm: NDArray[np.float32],
+    other: NDArray[np.int16],
+    before: float,
+    after: float,
+) -> bytes:
+    """Add a piece of another sound, and give PCM16.
+
+    Args:
+        pcm: The one.
+        other: The other; where it is shorter, there is silence.
+        before: The gain of the other at its begin.
+        after: That at the end of `pcm`. It moves evenly: a step would click.
+
+    Returns:
+        The sum. What is too loud is clipped, not wrapped.
+    """
+    total = pcm.copy()
     if before == after:
-        return samples * np.float32(after)
-    return samples * np.linspace(before, after, len(pcm), dtype=np.float32)
-
-
-def mix(one: NDArray[np.int16], other: NDArray[np.float32]) -> bytes:
-    """Add two pieces of the same length; what is too loud is clipped, not wrapped."""
-    total: NDArray[np.int16] = (one + other).clip(-32768, 32767).astype("<i2")
-    return total.tobytes()
+        total[: len(other)] += other * np.float32(after)
+    else:
+        gain = np.linspace(before, after, len(pcm), dtype=np.float32)
+        total[: len(other)] += other * gain[: len(other)]
+    np.clip(total, -32768, 32767, out=total)
+    return total.astype("<i2").tobytes()

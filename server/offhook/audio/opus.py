@@ -20,12 +20,3 @@ def duration(packet: bytes) -> int:
         frames = packet[1] & 0x3F if len(packet) > 1 else 0
     samples = frames * _SAMPLES[packet[0] >> 3]
     return samples if samples <= _LONGEST else 0
-
-
-def lost(packet: bytes) -> bytes:
-    """A packet that stands for a lost one like this, 20 ms or less: conceal it.
-
-    A frame without a byte is one that was not sent (§4.6), and a decoder does for it
-    what it does for one that was lost.
-    """
-    return bytes([packet[0] & 0xFC])

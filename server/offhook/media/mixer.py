@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from offhook.audio import dbfs
-from offhook.audio.mixing import Ducking, Fade, amplitude, mix, ramp
-from offhook.media.codec import FRAME, FRAME_BYTES, RATE, Decoder, Encoder
+from offhook.audio import opus
+from offhook.audio.mixing import Ducking, Fade, amplitude, mix, power, samples
+from offhook.media.codec import FRAME, FRAME_BYTES, RATE, TICKS, Decoder, Encoder
 from offhook.protocol.arrivals import Arrivals
 from offhook.protocol.rtp import later
 
@@ -21,9 +20,13 @@ if TYPE_CHECKING:
 _MS = 1000 * FRAME // RATE
 # What a source leaves out for longer is not made up: its time goes on without.
 _LONGEST_GAP = 5 * FRAME
-# A source that is ahead of real time by more than a second is no speech.
-_AHEAD_S = 1.0
-_QUIET_DBFS = -50.0
+# Packets that were held up come at once, when their time has been made up already. What
+# is more than 100 ms ahead of real time is left out, so that delay cannot grow; clocks
+# may differ by a thousandth.
+_MOST_AHEAD = 5 * FRAME
+_DRIFT = 1.001
+# Less than this over a frame is a pause: -50 dBFS.
+_QUIET = 10**-5.0
 
 
 class Mixer:
@@ -58,7 +61,7 @@ class Mixer:
         self._decoder = Decoder()
         self._encoder = Encoder()
         self._speech = b""  # less than a frame between calls
-        self._level = -np.inf
+        self._power = 0.0  # of its last frame
         self._next: int | None = None  # the source's timestamp that is due
         self._began: float | None = None
         self._made = 0  # samples
@@ -70,7 +73,7 @@ class Mixer:
     @property
     def quiet(self) -> bool:
         """Whether the speech pauses just now."""
-        return self._level < _QUIET_DBFS
+        return self._power < _QUIET
 
     def stop(self) -> None:
         """Fade the sound out."""
@@ -78,38 +81,47 @@ class Mixer:
 
     def feed(self, packet: Packet, now: float) -> list[bytes]:
         """Take a packet of the speech; return the payloads of 20 ms that it makes."""
-        self._began = self._began or now
-        if self._made > (now - self._began + _AHEAD_S) * RATE:
-            return []
-        return [
-            payload
-            for arrived in self._arrivals.put(packet)
-            for payload in self._spoken(arrived)
-        ]
+        if self._began is None:
+            self._began = now
+        pcm = self._spoken(self._arrivals.put(packet))
+        ahead = self._made - (now - self._began) * RATE * _DRIFT
+        return [] if ahead > _MOST_AHEAD else self._mixed(pcm)
 
     def fill(self) -> list[bytes]:
         """Go on for 20 ms in which no packet came."""
-        left = [p for a in self._arrivals.flush() for p in self._spoken(a)]
-        return left or self._mixed(self._concealed(FRAME))
+        pcm = self._spoken(self._arrivals.flush())
+        return self._mixed(pcm or self._made_up(FRAME))
 
-    def _spoken(self, packet: Packet | None) -> list[bytes]:
-        if packet is None:
-            return self._mixed(self._concealed(0))
-        gap = 0 if self._next is None else later(packet.timestamp, self._next)
-        speech = self._concealed(gap) if 0 < gap <= _LONGEST_GAP else b""
-        pcm = self._decoder.decode(packet.payload)
-        self._next = (packet.timestamp + len(pcm) // 2) & 0xFFFFFFFF
-        return self._mixed(speech + pcm)
+    def _spoken(self, packets: list[Packet | None]) -> bytes:
+        pcm = b""
+        for packet, following in zip_longest(packets, packets[1:]):
+            if packet is None:
+                missing = self._decoder.conceal(following and following.payload)
+                self._pass(len(missing) // 2)
+                pcm += missing
+            else:
+                pcm += self._paused(packet) + self._decoder.decode(packet.payload)
+                self._next = packet.timestamp
+                self._pass(opus.duration(packet.payload) // TICKS)
+        return pcm
 
-    def _concealed(self, samples: int) -> bytes:
-        """Make up so many samples, or as many as the last packet had."""
-        pcm = self._decoder.conceal()
+    def _paused(self, packet: Packet) -> bytes:
+        """Make up the pause before a packet; one that is too long is left out."""
+        if self._next is None:
+            return b""
+        gap = later(packet.timestamp, self._next) // TICKS
+        return self._made_up(gap) if 0 < gap <= _LONGEST_GAP else b""
+
+    def _made_up(self, samples: int) -> bytes:
+        pcm = b""
         while len(pcm) < 2 * samples:
             pcm += self._decoder.conceal()
-        pcm = pcm[: 2 * samples] if samples else pcm
+        self._pass(samples)
+        return pcm[: 2 * samples]
+
+    def _pass(self, samples: int) -> None:
         if self._next is not None:
-            self._next = (self._next + len(pcm) // 2) & 0xFFFFFFFF
-        return pcm
+            self._next = (self._next + samples * TICKS) & 0xFFFFFFFF
 
     def _mixed(self, speech: bytes) -> list[bytes]:
         self._speech += speech
@@ -124,13 +136,13 @@ class Mixer:
         return payloads
 
     def _under(self, speech: bytes) -> bytes:
-        self._level = dbfs(speech)
+        pcm = samples(speech)
+        self._power = power(pcm)
         sound = self._sound.take(FRAME)
         self.ended = self.ended or sound is None or self._fade.over
         if self.ended or sound is None:
             return speech
-        gain = self._gain * self._ducking.follow(speech, _MS) * self._fade.pass_on(_MS)
+        ducked = self._ducking.follow(self._power, _MS)
+        gain = self._gain * ducked * self._fade.pass_on(_MS)
         before, self._applied = self._applied, gain
-        if len(sound) < FRAME:
-            sound = np.pad(sound, (0, FRAME - len(sound)))
-        return mix(np.frombuffer(speech, "<i2"), ramp(sound, before, gain))
+        return mix(pcm, sound, before, gain)

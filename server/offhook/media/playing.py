@@ -112,8 +112,9 @@ class Under:
 
     def heard(self, packet: Packet, now: float) -> None:
         """Mix it, and send what this makes."""
-        self._alone = False
-        self._send(self._mixer.feed(packet, now), now)
+        payloads = self._mixer.feed(packet, now)
+        self._alone = self._alone and not payloads
+        self._send(payloads, now)
 
     def stop(self) -> None:
         """Fade the sound out, and end in the next pause of the speech."""

@@ -37,11 +37,11 @@ class Source(Protocol):
 class Sound:
     """A sound that was decoded and encoded once, for any number of calls.
 
-    It takes 100 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
+    It takes 55 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
     a second of sound; do not change it.
 
     Attributes:
-        pcm: Mono samples at 48 kHz, for mixing.
+        pcm: Mono samples at 24 kHz, for mixing.
         packets: The same as Opus packets of 20 ms, for playing it alone.
     """
 
@@ -65,8 +65,8 @@ class Sound:
         return await asyncio.to_thread(lambda: cls(_read(path)))
 
     @classmethod
-    async def of_pcm(cls, pcm: bytes, rate: int) -> Self:
-        """Take PCM16 mono of any sample rate."""
+    async def of_pcm(cls, pcm: bytes, rate: int = RATE) -> Self:
+        """Take PCM16 mono."""
         return await asyncio.to_thread(lambda: cls(resample(pcm, rate, RATE)))
 
     def samples(self, *, loop: bool = False) -> Source:

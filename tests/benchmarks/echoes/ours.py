@@ -17,7 +17,7 @@ from offhook.protocol.rtp import Packet
 calls = []
 tasks = []
 taken: deque[tuple[Packet, float]] = deque(maxlen=1000)
-hum = (300 * np.sin(2 * np.pi * 110 * np.arange(96000) / 48000)).astype("<i2")
+hum = (300 * np.sin(2 * np.pi * 110 * np.arange(48000) / 24000)).astype("<i2")
 sound = Sound(hum.tobytes())
 
 
