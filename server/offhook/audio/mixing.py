@@ -9,6 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_PCM16 = np.dtype("<i2")
 # Speech is louder than this over a frame, a room is not: -45 dBFS.
 _SPEECH = 10**-4.5
 # Words have pauses in them.
@@ -84,7 +85,7 @@ class Fade:
 
 def samples(pcm: bytes) -> NDArray[np.float32]:
     """PCM16 as numbers from -32768 to 32767."""
-    return np.frombuffer(pcm, "<i2").astype(np.float32)
+    return np.frombuffer(pcm, _PCM16).astype(np.float32)
 
 
 def power(pcm: NDArray[np.float32]) -> float:
@@ -101,7 +102,7 @@ def mix(
     """Add a piece of another sound, and give PCM16.
 
     Args:
-        pcm: The one.
+        pcm: The one; it is changed.
         other: The other; where it is shorter, there is silence.
         before: The gain of the other at its begin.
         after: That at the end of `pcm`. It moves evenly: a step would click.
@@ -109,11 +110,11 @@ def mix(
     Returns:
         The sum. What is too loud is clipped, not wrapped.
     """
-    total = pcm.copy()
     if before == after:
-        total[: len(other)] += other * np.float32(after)
+        pcm[: len(other)] += other * np.float32(after)
     else:
         gain = np.linspace(before, after, len(pcm), dtype=np.float32)
-        total[: len(other)] += other * gain[: len(other)]
-    np.clip(total, -32768, 32767, out=total)
-    return total.astype("<i2").tobytes()
+        pcm[: len(other)] += other * gain[: len(other)]
+    np.maximum(pcm, -32768, out=pcm)  # np.clip takes three times as long
+    np.minimum(pcm, 32767, out=pcm)
+    return pcm.astype(_PCM16).tobytes()

@@ -17,8 +17,8 @@ from offhook.audio import opus
 from offhook.errors import MissingExtra
 from offhook.protocol import rtp
 
-# The house's rate for PCM. Of a fullband voice it leaves out what is above 12 kHz, for a
-# third less work.
+# The house's rate for PCM. Of a fullband voice it leaves out what is above 12 kHz, for
+# a third less work.
 RATE = 24000
 FRAME = RATE // 50  # samples in a packet of ours: 20 ms
 FRAME_BYTES = 2 * FRAME

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 _FRAME_S = FRAME / RATE
 # A loop that was held up catches up at most this much.
 _LATEST_S = 0.2
-# Speech may be so late before a mixer goes on without it.
+# Speech may be so late before a mixer goes on without it, which is looked for so often.
 _PATIENCE_S = 3 * _FRAME_S
+_LOOK_S = 0.1
 # Back from the mixed packets to the speech's own is inaudible in a pause, which is
 # waited for so long.
 _PAUSE_S = 1.0
@@ -108,7 +109,7 @@ class Under:
         self._alone = False  # no speech has come for a while
         self._over: float | None = None  # since when only speech is left
         self._timer: asyncio.TimerHandle | None = None
-        self._timer = self._loop.call_at(self._sent + _PATIENCE_S, self._tick)
+        self._timer = self._loop.call_later(_PATIENCE_S, self._tick)
 
     def heard(self, packet: Packet, now: float) -> None:
         """Mix it, and send what this makes."""
@@ -129,16 +130,14 @@ class Under:
 
     def _tick(self) -> None:
         now = self._loop.time()
-        patience = _FRAME_S if self._alone else _PATIENCE_S
-        if now - self._sent >= patience - 0.001:
-            if self._alone:
-                # Kept in step with real time, not with when the loop comes to it.
-                now = max(self._sent + _FRAME_S, now - _LATEST_S)
+        if now - self._sent > _LATEST_S:
+            self._sent = now - _LATEST_S
+        while self._timer is not None and now - self._sent >= _PATIENCE_S:
             self._alone = True
-            patience = _FRAME_S
-            self._send(self._mixer.fill(), now)
+            self._send(self._mixer.fill(), self._sent + _FRAME_S)
         if self._timer is not None:
-            self._timer = self._loop.call_at(self._sent + patience, self._tick)
+            due = self._sent + _PATIENCE_S if self._alone else now + _LOOK_S
+            self._timer = self._loop.call_at(due, self._tick)
 
     def _send(self, payloads: list[bytes], now: float) -> None:
         for payload in payloads:

@@ -47,7 +47,7 @@ class Arrivals:
             self.patience -= 1
             self._since_late = 0
         if step < 0:
-            self._note_late(-step)
+            self._note_late(-step - 1)
             return []
         if step == 0 and not self._waiting:
             self._next = (self._next + 1) & 0xFFFF
@@ -66,9 +66,8 @@ class Arrivals:
         return left
 
     def _note_late(self, packets: int) -> None:
+        """Be so patient from now on that a packet after so many others is no loss."""
         self.late += 1
-        # It came after the packet that is next, and so many others: one more would
-        # have had to wait.
         self.patience = max(self.patience, min(packets, _MOST))
         self._since_late = 0
 
