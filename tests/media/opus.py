@@ -63,3 +63,11 @@ def clicks(pcm: NDArray[np.int16]) -> float:
     pieces = pcm[: len(pcm) // size * size].reshape(-1, size) * np.hanning(size)
     spectrum = abs(np.fft.rfft(pieces, axis=1)) * 4 / size / 32768
     return float(spectrum[:, 6000 * size // RATE :].max())
+
+
+def roughness(pcm: NDArray[np.int16], hertz: float) -> float:
+    """How far it is at most from any sine of this pitch, from 0 to 1."""
+    angle = 2 * np.pi * hertz * np.arange(len(pcm)) / RATE
+    waves = np.stack([np.sin(angle), np.cos(angle)], axis=1)
+    fit = np.linalg.lstsq(waves, pcm.astype(float), rcond=None)[0]
+    return float(abs(pcm - waves @ fit).max()) / 32768
