@@ -15,7 +15,7 @@ def test_decibels_are_a_factor() -> None:
 def test_power_is_one_for_full_scale() -> None:
     square = samples(np.full(480, -32768, "<i2").tobytes())
     assert power(square) == pytest.approx(1)
-    assert power(square / 10) == pytest.approx(0.01)
+    assert power(square / np.float32(10)) == pytest.approx(0.01)
 
 
 def test_a_sound_gives_way_to_speech_and_comes_back() -> None:

@@ -14,18 +14,21 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import httpx
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, CodecContext
-from numpy.typing import NDArray
 
 from offhook.media.codec import RATE as HEARD_RATE
 from offhook.media.codec import Decoder
 from offhook.media.private import RtpPath, opus_payload_type
 from offhook.protocol import rtp
 from tests.benchmarks import janus
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 RATE, FRAME = 48000, 960
 FRAME_S = FRAME / RATE
@@ -85,8 +88,8 @@ class Stretch:
         spectrum = np.fft.rfft(heard, size) * np.conj(np.fft.rfft(like, size))
         match = np.fft.irfft(spectrum, size)[: len(heard)]
         found = []
-        least = 0.5 * np.sort(match)[-len(match) // 2000 :].max()
-        while (best := int(match.argmax())) is not None and match[best] > least:
+        least = 0.5 * match.max()
+        while match[best := int(match.argmax())] > least:
             found.append(float(clock[best]))
             match[max(0, best - HEARD_RATE // 2) : best + HEARD_RATE // 2] = 0
         return found
@@ -182,7 +185,9 @@ def mouth_to_ear(call: Call, like: NDArray[np.float32]) -> list[float]:
     return delays
 
 
-async def measure(url: str, count: int, seconds: float, loss: float) -> dict[str, object]:
+async def measure(
+    url: str, count: int, seconds: float, loss: float
+) -> dict[str, object]:
     """Call, wait until all has settled, and measure for so many seconds."""
     payloads = encoded(pattern())
     calls = [Call(payloads, loss, number < RECORDED) for number in range(count)]

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import ctypes.util
+
+import av
 import numpy as np
 import pytest
 
 from offhook.errors import MissingExtra
-from offhook.media import codec
-from offhook.media.codec import FRAME_BYTES, Decoder, Encoder
+from offhook.media.codec import FRAME_BYTES, Decoder, Encoder, library
 from tests.media.opus import clicks, decoded, encoded, loudness, tone
 
 
@@ -92,7 +94,7 @@ def test_no_payload_makes_it_fail() -> None:
 
 
 def test_a_machine_without_libopus_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(codec.av, "__file__", "/nowhere/av/__init__.py")
-    monkeypatch.setattr(codec.ctypes.util, "find_library", lambda name: None)
+    monkeypatch.setattr(av, "__file__", "/nowhere/av/__init__.py")
+    monkeypatch.setattr(ctypes.util, "find_library", lambda name: None)
     with pytest.raises(MissingExtra, match="libopus"):
-        codec.library.__wrapped__()
+        library.__wrapped__()

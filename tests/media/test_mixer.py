@@ -224,7 +224,11 @@ def test_another_speaker_is_heard_at_once() -> None:
     mixer = Mixer(HUM.samples(loop=True), duck_db=0)
     first, other = packets(encoded(tone(SPEECH, 0.4))), packets(encoded(tone(600, 0.6)))
     other = [
-        p._replace(ssrc=8, sequence_number=p.sequence_number + 9000, timestamp=p.timestamp + 2**31)
+        p._replace(
+            ssrc=8,
+            sequence_number=p.sequence_number + 9000,
+            timestamp=p.timestamp + 2**31,
+        )
         for p in other
     ]
     payloads = fed(mixer, first)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from aiortc import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame
+from av import AudioFrame, AudioStream
 
 from offhook.audio import resample
 from offhook.errors import SettingsError
@@ -19,6 +19,8 @@ from tests.media.opus import decoded, loudness, tone
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from offhook.media.sounds import Source
+
 pytestmark = pytest.mark.anyio
 
 
@@ -27,6 +29,7 @@ def written(path: Path, pcm: bytes, rate: int, layout: str) -> Path:
     with av.open(str(path), "w") as container:
         codec = {".wav": "pcm_s16le", ".ogg": "libopus", ".mp3": "libmp3lame"}
         stream = container.add_stream(codec[path.suffix], rate=rate)
+        assert isinstance(stream, AudioStream)
         stream.layout = layout
         samples = np.frombuffer(pcm, "<i2").reshape(1, -1)
         if layout == "stereo":
@@ -73,20 +76,27 @@ async def test_what_cannot_be_read_is_the_operators_fault(tmp_path: Path) -> Non
         await Sound.of_pcm(b"")
 
 
+def taken(source: Source) -> list[int]:
+    """The next 20 ms."""
+    samples = source.take(480)
+    assert samples is not None
+    return [int(sample) for sample in samples]
+
+
 async def test_samples_end_with_the_sound_or_begin_again() -> None:
     sound = Sound(np.arange(700, dtype="<i2").tobytes())
     once, again = sound.samples(), sound.samples(loop=True)
     parts = [once.take(480) for _ in range(3)]
     assert [None if part is None else len(part) for part in parts] == [480, 220, None]
-    looped = np.concatenate([part for _ in range(5) if (part := again.take(480)) is not None])
+    looped = np.concatenate(
+        [part for _ in range(5) if (part := again.take(480)) is not None]
+    )
     assert list(looped) == [n % 700 for n in range(2400)]
 
 
 async def test_a_sound_shorter_than_a_frame_can_go_on_and_on() -> None:
     sound = Sound(np.arange(7, dtype="<i2").tobytes())
-    taken = sound.samples(loop=True).take(480)
-    assert taken is not None
-    assert list(taken) == [n % 7 for n in range(480)]
+    assert taken(sound.samples(loop=True)) == [n % 7 for n in range(480)]
 
 
 async def test_packets_end_with_the_sound_or_begin_again() -> None:
@@ -130,10 +140,14 @@ async def everything(source: LiveSource) -> bytes:
 
 
 async def test_a_track_is_heard_to_its_end_whatever_its_format() -> None:
+    loud = resample(tone(440, 0.5), 24000, 48000)
     stereo = np.repeat(np.frombuffer(tone(440, 0.5), "<i2"), 2).astype("<i2").tobytes()
     tape = Tape(
-        *(frame(stereo[at : at + 1920], 24000, "stereo") for at in range(0, 48000, 1920)),
-        frame(resample(tone(440, 0.5), 24000, 48000), 48000),
+        *(
+            frame(stereo[at : at + 1920], 24000, "stereo")
+            for at in range(0, 48000, 1920)
+        ),
+        *(frame(loud[at : at + 1920], 48000) for at in range(0, 48000, 1920)),
     )
     source = LiveSource(lambda: tape)
     running = asyncio.create_task(source.run())
@@ -159,8 +173,7 @@ async def test_a_track_is_read_no_faster_than_it_is_heard() -> None:
 
 async def test_what_is_late_is_left_out_and_not_the_end() -> None:
     source = LiveSource(AudioStreamTrack)
-    taken = source.take(480)
-    assert taken is not None and len(taken) == 0
+    assert taken(source) == []
 
 
 @pytest.mark.parametrize("error", [ValueError("broken"), MediaStreamError()])

@@ -44,8 +44,8 @@ def test_late_ones_are_waited_for_after_the_first(late_by: int) -> None:
     for number in order:
         arrivals.put(packet(number))
     assert arrivals.patience == late_by
-    again = [numbers(arrivals.put(packet(10 + n))) for n in order]
-    assert sum(again, []) == list(range(10, 20))
+    again = [p for n in order for p in arrivals.put(packet(10 + n))]
+    assert numbers(again) == list(range(10, 20))
 
 
 def test_behind_a_loss_nobody_waits_longer_than_late_ones_were_late() -> None:

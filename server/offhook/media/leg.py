@@ -106,7 +106,7 @@ class Leg:
             )
         if transceiver.receiver.transport.state != "connected":
             raise ServerError("A leg needs a connection that is up: wait for it.")
-        self._transceiver = transceiver
+        self.transceiver = transceiver
         self._path = RtpPath(transceiver, payload_type, self._said)
         self._stream = rtp.Stream(
             self._path.ssrc,
@@ -222,8 +222,8 @@ class Leg:
 
     async def statistics(self) -> Statistics:
         """Count what has happened until now."""
-        received = (await self._transceiver.receiver.getStats()).values()
-        sent = (await self._transceiver.sender.getStats()).values()
+        received = (await self.transceiver.receiver.getStats()).values()
+        sent = (await self.transceiver.sender.getStats()).values()
         inbound = [entry for entry in received if entry.type == "inbound-rtp"]
         reports = [entry for entry in sent if entry.type == "remote-inbound-rtp"]
         return Statistics(

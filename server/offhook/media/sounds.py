@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-# A live track is read no further ahead than this: it may not keep time itself.
+# What is kept of a live track before it flows: one that is 20 ms late makes no gap.
+_CUSHION_BYTES = 2 * FRAME_BYTES
+# It is read no further ahead than this: it may not keep time itself.
 _AHEAD_BYTES = 5 * FRAME_BYTES
 
 
@@ -112,14 +114,18 @@ class LiveSource:
         self._make = make
         self._waiting = bytearray()  # _AHEAD_BYTES and a frame of the track's
         self._room = asyncio.Event()
+        self._flows = False
         self._ended = False
 
     def take(self, samples: int) -> NDArray[np.int16] | None:
         """Return the next samples, or none where they are late; None after the end."""
         if self._ended and not self._waiting:
             return None
+        if not (self._flows or self._ended or len(self._waiting) >= _CUSHION_BYTES):
+            return np.empty(0, np.int16)
         pcm = bytes(self._waiting[: 2 * samples])
         del self._waiting[: 2 * samples]
+        self._flows = len(pcm) == 2 * samples
         self._room.set()
         return np.frombuffer(pcm, "<i2")
 
@@ -152,8 +158,9 @@ async def _pcm(track: MediaStreamTrack) -> AsyncIterator[bytes]:
             return
         if not isinstance(frame, AudioFrame):
             continue
-        if resampler is None or kind != (frame.format, frame.layout, frame.sample_rate):
-            kind = frame.format, frame.layout, frame.sample_rate
+        found = frame.format.name, frame.layout.name, frame.sample_rate
+        if resampler is None or kind != found:
+            kind = found
             resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
         frame.pts = None  # gaps in it would be an error
         yield _bytes(resampler.resample(frame))

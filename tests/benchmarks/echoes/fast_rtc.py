@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from typing import Any
 
@@ -42,14 +43,11 @@ async def main() -> None:
     )
     app = FastAPI()
     stream.mount(app)
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.05)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    sys.stdout.write(f"{port}\n")
+    listener = socket.create_server(("127.0.0.1", 0))
+    sys.stdout.write(f"{listener.getsockname()[1]}\n")
     sys.stdout.flush()
-    await serving
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error"))
+    await server.serve(sockets=[listener])
 
 
 asyncio.run(main())

@@ -9,7 +9,7 @@ from webrtc.aiortc import (  # type: ignore[import-not-found]  # its own environ
     RTCSessionDescription,
 )
 
-calls = []
+calls: list[RTCPeerConnection] = []
 
 
 async def answer(sdp: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from typing import TYPE_CHECKING
 
 import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
@@ -12,10 +13,12 @@ from signalling import serve  # type: ignore[import-not-found]  # beside this sc
 
 from offhook.media.leg import Leg
 from offhook.media.sounds import Sound
-from offhook.protocol.rtp import Packet
 
-calls = []
-tasks = []
+if TYPE_CHECKING:
+    from offhook.protocol.rtp import Packet
+
+calls: list[RTCPeerConnection] = []
+tasks: list[asyncio.Task[None]] = []
 taken: deque[tuple[Packet, float]] = deque(maxlen=1000)
 hum = (300 * np.sin(2 * np.pi * 110 * np.arange(48000) / 24000)).astype("<i2")
 sound = Sound(hum.tobytes())

@@ -1,4 +1,4 @@
-"""The smallest way to answer offers: every echo's script runs it, in any environment."""
+"""The smallest way to answer offers, which every echo has: in any environment."""
 
 from __future__ import annotations
 
@@ -16,12 +16,16 @@ def serve(answer: Answer) -> None:
 
 
 async def _serve(answer: Answer) -> None:
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def handle(
+        reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
         length = int(head.split("content-length:")[1].split()[0])
         sdp = await answer(json.loads(await reader.readexactly(length))["sdp"])
         body = json.dumps({"sdp": sdp, "type": "answer"}).encode()
-        writer.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        writer.write(
+            b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        )
         await writer.drain()
         writer.close()
 

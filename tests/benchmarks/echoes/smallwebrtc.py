@@ -19,7 +19,7 @@ from pipecat.transports.smallwebrtc.transport import SmallWebRTCTransport
 from signalling import serve  # type: ignore[import-not-found]  # beside this script
 
 RATE = 24000
-tasks = []
+tasks: list[asyncio.Task[None]] = []
 
 
 class Echo(FrameProcessor):  # type: ignore[misc,unused-ignore]
@@ -33,7 +33,7 @@ class Echo(FrameProcessor):  # type: ignore[misc,unused-ignore]
 
 
 async def answer(sdp: str) -> str:
-    connection = SmallWebRTCConnection(ice_servers=[])
+    connection: Any = SmallWebRTCConnection(ice_servers=[])
     await connection.initialize(sdp=sdp, type="offer")
     transport = SmallWebRTCTransport(
         webrtc_connection=connection,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from signalling import serve  # type: ignore[import-not-found]  # beside this script
 
-calls = []
+calls: list[RTCPeerConnection] = []
 
 
 async def answer(sdp: str) -> str:
