@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import sessions, turns
+from tests.benchmarks import media, sessions, turns
 
 
 async def measure() -> None:
     await turns.measure()
     await sessions.measure()
+    await media.measure()
 
 
 if __name__ == "__main__":

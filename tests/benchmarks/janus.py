@@ -44,6 +44,20 @@ def configure(folder: Path, port: int) -> None:
     (folder / "janus.transport.http.jcfg").write_text(_HTTP.format(port=port))
 
 
+async def listening(port: int) -> None:
+    """Return when it takes requests.
+
+    Raises:
+        TimeoutError: It does not.
+    """
+    transport = httpx.AsyncHTTPTransport(retries=10)  # with growing pauses
+    async with httpx.AsyncClient(transport=transport) as client:
+        try:
+            await client.get(f"http://127.0.0.1:{port}/janus/info")
+        except httpx.ConnectError:
+            raise TimeoutError("it does not listen") from None
+
+
 async def call(url: str, offer: str) -> str:
     """Give the echo test an offer, and return its answer."""
     async with httpx.AsyncClient(timeout=30) as client:
