@@ -113,6 +113,8 @@ class Call:
         self._stopped = False
 
     async def dial(self, url: str) -> None:
+        if "/webrtc/" in url:
+            self.peer.createDataChannel("text")  # FastRTC waits for one
         up = asyncio.Event()
         self.peer.on("connectionstatechange", up.set)
         await self.peer.setLocalDescription(await self.peer.createOffer())

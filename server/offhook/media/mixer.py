@@ -82,7 +82,7 @@ class Mixer:
     def feed(self, packet: Packet, now: float) -> list[bytes]:
         """Take a packet of the speech; return the payloads of 20 ms that it makes."""
         if self._began is None:
-            self._began = now
+            self._began = now - self._made / RATE
         pcm = self._spoken(self._arrivals.put(packet))
         ahead = self._made - (now - self._began) * RATE * _DRIFT
         return [] if ahead > _MOST_AHEAD else self._mixed(pcm)
