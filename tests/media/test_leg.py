@@ -5,6 +5,7 @@ import gc
 import os
 import struct
 import threading
+import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -165,6 +166,8 @@ async def test_our_reports_are_of_what_we_sent() -> None:
         assert report.ssrc == model.heard[0].ssrc
         assert report.sender_info.octet_count == sum(map(len, SPEECH))
         assert report.sender_info.rtp_timestamp == model.heard[-1].timestamp
+        since_1900 = report.sender_info.ntp_timestamp / 2**32
+        assert since_1900 - 2208988800 == pytest.approx(time.time(), abs=5)
         names = [
             c for p in model.rtcp if isinstance(p, RtcpSdesPacket) for c in p.chunks
         ]

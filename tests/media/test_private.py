@@ -139,7 +139,9 @@ async def test_the_path_gives_the_packets_back() -> None:
         connection: Any = transceiver.receiver.transport.transport._connection
         path = RtpPath(transceiver, 96, lambda packet, now: heard.append(packet))
         path.open()
-        assert isinstance(transceiver.sender.track, Unsaid)
+        sender: Any = transceiver.sender
+        assert isinstance(sender.track, Unsaid)
+        assert not sender._enabled  # what its old track gave is not sent any more
         path.close()
         arrived: asyncio.Queue[bytes] = asyncio.Queue()
         connection.data_received = lambda data, component: arrived.put_nowait(data)

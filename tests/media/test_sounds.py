@@ -171,6 +171,29 @@ async def test_a_track_is_read_no_faster_than_it_is_heard() -> None:
     assert tape.readyState == "ended"
 
 
+async def test_a_track_that_ran_dry_gets_its_cushion_again() -> None:
+    """Else each of its frames would have a hole in it."""
+    frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
+    tape = Tape()
+    tape.recv = frames.get  # type: ignore[method-assign]
+    source = LiveSource(lambda: tape)
+    running = asyncio.create_task(source.run())
+
+    async def lengths(arriving: int, taking: int) -> list[int]:
+        for _ in range(arriving):
+            frames.put_nowait(frame(bytes(960), 24000))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return [len(taken(source)) for _ in range(taking)]
+
+    assert await lengths(1, 1) == [0]
+    assert await lengths(1, 3) == [480, 480, 0]
+    assert await lengths(1, 1) == [0]
+    assert await lengths(1, 2) == [480, 480]
+    running.cancel()
+    await asyncio.wait([running])
+
+
 async def test_what_is_late_is_left_out_and_not_the_end() -> None:
     source = LiveSource(AudioStreamTrack)
     assert taken(source) == []
