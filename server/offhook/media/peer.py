@@ -154,6 +154,11 @@ class Peer:
         return self._connection.localDescription.sdp
 
     @property
+    def connection(self) -> RTCPeerConnection:
+        """The connection of aiortc's."""
+        return self._connection
+
+    @property
     def dropped(self) -> Counter[str]:
         """How many datagrams were kept from the connection, by reason."""
         return sum((filter.dropped for filter in self._filters), Counter())

@@ -59,18 +59,19 @@ def create_app(
     """
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
+    bridged = known.names if transport else known.bridged
     relay = routes.Relay(
         settings,
         known,
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
-        Runtime(settings, upstream, bridges=bool(transport or known.bridged)),
+        Runtime(settings, upstream, bridges=bool(bridged)),
         transport,
     )
     if known.built_in:
         _log.info("no agents file: local callers may configure their own session")
     app = Starlette(
-        routes=_routes(_page(settings, known, upstream)),
+        routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
@@ -119,7 +120,9 @@ def _agents(
     return Agents(source="agents")
 
 
-def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
+def _page(
+    settings: Settings, agents: Agents, given: Upstream | None, bridged: list[str]
+) -> Page:
     url = upstream_url(settings)
     if settings.keys == "upstream" and url is None:
         raise SettingsError(
@@ -131,7 +134,7 @@ def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
         label = type(given).__name__
     else:
         label = "local endpoint" if url is None else url.host
-    if settings.keys == "upstream" and (bridged := agents.bridged):
+    if settings.keys == "upstream" and bridged:
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",
