@@ -108,7 +108,6 @@ class RtpPath:
         self.dropped = 0
         self._payload_type = payload_type
         self._hear = hear
-        self._transceiver = transceiver
         self._sender: Any = transceiver.sender
         self.ssrc: int = self._sender._ssrc
         self._dtls: Any = transceiver.receiver.transport
@@ -151,16 +150,19 @@ class RtpPath:
             self.dropped += 1
             return
         try:
-            packet = rtp.parse(self._unprotect(data))
+            plain = self._unprotect(data)
         except pylibsrtp.Error:
-            packet = None
-        if packet is None or packet.payload_type != self._payload_type:
             self.dropped += 1
             return
         if statistics is None:
             statistics = self._sources[source] = StreamStatistics(rtp.CLOCK_RATE)
-            self._reported[packet.ssrc] = statistics
+        packet = rtp.parse(plain)
+        if packet is None or packet.payload_type != self._payload_type:
+            self.dropped += 1
+            return
         statistics.add(packet)
+        if statistics.packets_received == 1:
+            self._reported[packet.ssrc] = statistics
         self._hear(packet, time.monotonic())
 
     def send(self, data: bytes, timestamp: int, now: float) -> None:
