@@ -1,4 +1,6 @@
-"""Runs JavaScript in Node, and asks OpenAI's SDK for it what it makes of events."""
+"""Runs JavaScript in Node or as a Cloudflare Worker, and asks OpenAI's SDK for it what
+it makes of events.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,12 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import AsyncIterator, Iterable
 
 MODULES = Path(__file__).parent / "browser/node_modules"
 _PARSE = Path(__file__).parent / "clients/parse.mjs"
@@ -77,3 +80,34 @@ async def run(*command: str, given: str = "", **environment: str) -> str:
             await process.wait()
     assert process.returncode == 0, err.decode()
     return out.decode()
+
+
+@asynccontextmanager
+async def workerd(config: Path, *options: str) -> AsyncIterator[str]:
+    """Run Cloudflare's runtime, and give the address of its one socket."""
+    program = str(MODULES / ".bin/workerd")
+    async with serving(
+        program, "serve", str(config), "--control-fd=1", *options
+    ) as address:
+        yield address
+
+
+@asynccontextmanager
+async def serving(*command: str) -> AsyncIterator[str]:
+    """Run a program that serves HTTP and first says its port, and give its address.
+
+    It is told to end by a signal and by the end of its input: the node that comes in a
+    wheel is run by another program, where signals end.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdin
+    assert process.stdout
+    try:
+        port = json.loads(await process.stdout.readline())["port"]
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.stdin.close()
+        process.terminate()
+        await process.wait()

@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from offhook.relay.app import create_app
 from offhook.settings import Settings
+from offhook.wire.server import websocket_protocol
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,12 +53,14 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def serving(
-    app: ASGIApp, *, lifespan: bool = True, port: int = 0
+    app: ASGIApp, *, lifespan: bool = True, port: int = 0, direct: bool = True
 ) -> AsyncIterator[str]:
     """Run an application, by default on a free port, and give its URL."""
     config = uvicorn.Config(
         app,
-        ws="none",
+        # As `offhook serve` has it.
+        ws=websocket_protocol() if direct else "websockets-sansio",
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         lifespan="on" if lifespan else "off",
@@ -183,11 +186,11 @@ def running(recorder: Recorder) -> Running:
 
     @asynccontextmanager
     async def run(
-        agents: dict[str, Any] | None = None, **given: Any
+        agents: dict[str, Any] | None = None, direct: bool = True, **given: Any
     ) -> AsyncIterator[Relay]:
         settings = Settings.load(**{"upstream": recorder.url, "api_key": KEY} | given)
         async with (
-            serving(create_app(settings, agents=agents)) as url,
+            serving(create_app(settings, agents=agents), direct=direct) as url,
             httpx.AsyncClient(base_url=url, trust_env=False) as client,
         ):
             yield Relay(url, client)

@@ -20,13 +20,17 @@ from offhook.local.app import create_app as create_local_app
 from offhook.local.faults import HEADER, Fault
 from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
-from offhook.settings import LocalSettings, Settings
+from offhook.settings import CallSettings, LocalSettings, Settings
 from offhook.speech import VOICES
+from tests.phone import Handset
+from tests.waves import read, written
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.applications import Starlette
+
+    from offhook.speech import Engines
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -62,15 +66,19 @@ def test_the_two_commands_stand_first() -> None:
     assert re.match(r"make test +# ", test)
 
 
-@pytest.mark.parametrize("model", [Settings, LocalSettings])
-def test_every_setting_has_its_row(model: type[Settings] | type[LocalSettings]) -> None:
-    command = "serve" if model is Settings else "local"
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [("serve", Settings), ("local", LocalSettings), ("call", CallSettings)],
+)
+def test_every_setting_has_its_row(
+    command: str, model: type[Settings | LocalSettings | CallSettings]
+) -> None:
     [table] = re.findall(
         rf"^`offhook {command}`\n\n((?:\|.*\n)+)", section("## Settings"), re.M
     )
     wanted = [
         [
-            f"`--{name.replace('_', '-')}`",
+            f"`{model.flag(name)}`",
             ", ".join(f"`{variable}`" for variable in model.variables(name)),
             f"`{field.default}`" if field.default else NOTHING,
             field.description,
@@ -111,7 +119,7 @@ def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.M)
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
         assert f"`offhook {command}`" in README
 
@@ -181,7 +189,7 @@ def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
     file.write_text(example, "utf-8")
     agents = Agents.read(file)
     assert agents.names == ["support", "reception"]
-    _, session = agents.find("support")
+    session = agents.find("support").session
     assert session["audio"]["output"]["voice"] == "cedar"
 
 
@@ -195,7 +203,7 @@ def test_the_example_of_a_host_application_runs() -> None:
 
 @pytest.mark.anyio
 async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
-    [example] = [block for block in blocks("python") if "client.on(" in block]
+    [example] = [block for block in blocks("python") if '"voice"' in block]
     example = example.replace("asyncio.run(main())", "")
     example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
     names: dict[str, Any] = {}
@@ -207,12 +215,85 @@ async def test_the_example_of_a_python_client_runs(local_url: str) -> None:
     assert "input_tokens=" in written.getvalue()
 
 
-def test_the_example_of_agents_runs() -> None:
+@pytest.mark.anyio
+async def test_the_example_of_a_call_runs(
+    local_url: str, engines: Engines, speak: Callable[[str], Awaitable[bytes]]
+) -> None:
+    [example] = [block for block in blocks("python") if "MediaRecorder(" in block]
+    example = example.replace("asyncio.run(main())", "")
+    example = example.replace("http://127.0.0.1:8041/v1", local_url)
+    written("caller.wav", await speak("What is seven times eight?"))
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    async with asyncio.timeout(20):
+        await names["main"]()
+    assert "fifty" in (await engines.recognise(read("answer.wav"))).lower()
+
+
+@pytest.mark.anyio
+async def test_the_example_of_agents_runs(local_url: str) -> None:
+    [example] = [block for block in blocks("python") if '"agent_end"' in block]
+    example = example.replace("asyncio.run(main())", "")
+    example = example.replace("ws://127.0.0.1:8041/v1", local_url.replace("http", "ws"))
+    names: dict[str, Any] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        exec(compile(example, "README.md", "exec"), names)
+        async with asyncio.timeout(20):
+            await names["main"]()
+    *lengths, said = written.getvalue().splitlines()
+    assert said == "Greeter: It is sunny in Paris."
+    assert all(int(length) > 0 for length in lengths)
+    assert lengths
+
+
+@pytest.mark.anyio
+async def test_the_example_of_a_scripted_transport_runs() -> None:
+    [example] = [b for b in blocks("python") if "import ScriptedRealtime" in b]
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    await names["test_a_greeting"]()
+
+
+def test_every_name_for_those_who_come_from_javascript_is_there() -> None:
+    table = section("### Coming from JavaScript").partition("\n\n")[0]
+    homes = (offhook, offhook.RealtimeSession, offhook.OpenAIRealtimeWebRTC)
+    written = " ".join(row[1] for row in rows(table))
+    called = set(re.findall(r"([A-Za-z_]\w+)\(", written))
+    listed = set(re.findall(r"`\.?([a-z]+(?:_[a-z]+)+)`", written))
+    assert len(called | listed) > 25
+    names = called | listed - {"connection_change", "audio_interrupted", "turn_done"}
+    missing = {n for n in names if not any(hasattr(home, n) for home in homes)}
+    assert missing == set()
+
+
+def test_every_event_of_a_session_has_its_row() -> None:
+    source = (ROOT / "server/offhook/agent/run.py").read_text("utf-8")
+    told = set(re.findall(r'\b_?(?:emit|tell)\(\s*"([a-z_]+)"', source))
+    assert len(told) == 17
+    documented = [words(row[0])[0] for row in rows(section("### With agents"))]
+    assert sorted(documented) == sorted(told)
+
+
+def test_the_example_of_a_model_for_the_runner_runs() -> None:
     [example] = [block for block in blocks("python") if "TransportModel(" in block]
     names: dict[str, Any] = {}
     exec(compile(example, "README.md", "exec"), names)
     assert isinstance(names["model"], offhook.TransportModel)
     assert names["runner"]
+
+
+def test_the_example_of_a_telephone_agent_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [example] = [block for block in blocks("python") if "twilio_routes(" in block]
+    for name in ("TWILIO_AUTH_TOKEN", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "any")
+    names: dict[str, Any] = {}
+    exec(compile(example, "README.md", "exec"), names)
+    documented = {route for route, _ in rows(section("## On the telephone"))}
+    assert documented == {f"`{route}`" for route in routes(names["app"])}
+    session = names["answer"](offhook.PhoneCall(Handset(), "CA1", {}))
+    assert isinstance(session, offhook.RealtimeSession)
 
 
 def test_the_changelog_begins_with_this_version() -> None:

@@ -105,3 +105,21 @@ def test_origins_are_exact() -> None:
 def test_what_is_no_origin_is_refused(origin: str) -> None:
     with pytest.raises(SettingsError, match=r"origins \(OFFHOOK_ORIGINS\)"):
         Settings.load(origins=origin)
+
+
+def test_ports_are_a_first_and_a_last() -> None:
+    assert LocalSettings.load(udp_ports="50000-50999").udp_ports == "50000-50999"
+    for wrong in ("50000", "x-y", "9-8", "80-90", "50000-70000", "50000-", "-1"):
+        with pytest.raises(SettingsError, match="50000-50999"):
+            LocalSettings.load(udp_ports=wrong)
+
+
+def test_an_address_is_made_of_numbers() -> None:
+    assert str(LocalSettings.load(address="2001:db8::1").address) == "2001:db8::1"
+    with pytest.raises(SettingsError, match="OFFHOOK_LOCAL_ADDRESS"):
+        LocalSettings.load(address="example.com")
+
+
+def test_servers_are_separated_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFHOOK_LOCAL_ICE_SERVERS", "stun:a, turn:b?transport=tcp,")
+    assert LocalSettings.load().ice_servers == ("stun:a", "turn:b?transport=tcp")

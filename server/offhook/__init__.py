@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from offhook.agent import TransportModel
+    from offhook.agent import RealtimeAgent, RealtimeSession, TransportModel
     from offhook.errors import (
         CallerError,
         Forbidden,
@@ -23,10 +23,14 @@ if TYPE_CHECKING:
         Unauthorized,
         UpstreamError,
     )
+    from offhook.protocol.reconnect import Reconnect
     from offhook.relay.app import create_app
+    from offhook.relay.phone import PhoneCall, twilio_routes
     from offhook.settings import LocalSettings, Settings
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.transports.cloudflare import CloudflareRealtimeTransportLayer
+    from offhook.transports.twilio import TwilioRealtimeTransportLayer
+    from offhook.transports.webrtc import OpenAIRealtimeWebRTC
     from offhook.transports.websocket import OpenAIRealtimeWebSocket
     from offhook.upstream.base import Answer, Upstream
     from offhook.upstream.openai import OpenAIUpstream
@@ -43,31 +47,45 @@ __all__ = [
     "MissingExtra",
     "NotFound",
     "OffhookError",
+    "OpenAIRealtimeWebRTC",
     "OpenAIRealtimeWebSocket",
     "OpenAIUpstream",
+    "PhoneCall",
+    "RealtimeAgent",
+    "RealtimeSession",
     "RealtimeTransportLayer",
+    "Reconnect",
     "ServerError",
     "Settings",
     "SettingsError",
     "TransportModel",
+    "TwilioRealtimeTransportLayer",
     "Unauthorized",
     "Upstream",
     "UpstreamError",
     "__version__",
     "create_app",
+    "twilio_routes",
 ]
 
 _HOMES = {
     "Answer": "offhook.upstream.base",
     "CloudflareRealtimeTransportLayer": "offhook.transports.cloudflare",
     "LocalSettings": "offhook.settings",
+    "OpenAIRealtimeWebRTC": "offhook.transports.webrtc",
     "OpenAIRealtimeWebSocket": "offhook.transports.websocket",
     "OpenAIUpstream": "offhook.upstream.openai",
+    "PhoneCall": "offhook.relay.phone",
+    "RealtimeAgent": "offhook.agent",
+    "RealtimeSession": "offhook.agent",
     "RealtimeTransportLayer": "offhook.transports.base",
+    "Reconnect": "offhook.protocol.reconnect",
     "Settings": "offhook.settings",
     "TransportModel": "offhook.agent",
+    "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
     "Upstream": "offhook.upstream.base",
     "create_app": "offhook.relay.app",
+    "twilio_routes": "offhook.relay.phone",
 }
 
 

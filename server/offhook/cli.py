@@ -1,4 +1,4 @@
-"""The command line: `offhook serve` and `offhook local`.
+"""The command line: `offhook serve`, `offhook local` and `offhook call`.
 
 Every flag is a setting: `--upstream-seconds` is `OFFHOOK_UPSTREAM_SECONDS`.
 """
@@ -14,8 +14,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import OffhookError, ServerError, SettingsError
-from offhook.settings import LocalSettings, Settings
+from offhook.settings import CallSettings, LocalSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,22 +57,27 @@ def _parser() -> argparse.ArgumentParser:
     for name, run, model, about in (
         ("serve", _serve, Settings, "run the relay and its page"),
         ("local", _local, LocalSettings, "run the local endpoint alone"),
+        ("call", _call, CallSettings, "call a relay or an endpoint, with captions"),
     ):
         command = commands.add_parser(
             name, help=about, description=about, allow_abbrev=False
         )
         command.set_defaults(command=run)
         _add_flags(command, model)
+        if model is CallSettings:
+            command.add_argument("url", metavar="URL", help="whom to call")
     return parser
 
 
 def _add_flags(
-    parser: argparse.ArgumentParser, model: type[Settings] | type[LocalSettings]
+    parser: argparse.ArgumentParser,
+    model: type[Settings | LocalSettings | CallSettings],
 ) -> None:
     for name, field in model.model_fields.items():
         default = f", default: {field.default}" if field.default else ""
         parser.add_argument(
-            f"--{name.replace('_', '-')}",
+            model.flag(name),
+            dest=name,
             default=argparse.SUPPRESS,  # what is not given comes from elsewhere
             metavar="VALUE",
             help=f"{field.description} ({' or '.join(model.variables(name))}{default})",
@@ -89,11 +95,16 @@ def _serve(given: dict[str, Any]) -> None:
     app = create_app(settings)
     with _listen(settings.host, settings.port) as listener:
         _warn_of_strangers(settings)
-        asyncio.run(_run(app, listener))
+        asyncio.run(_run(app, listener, settings.event_bytes))
 
 
-async def _run(app: Starlette, listener: socket.socket) -> None:
+async def _run(app: Starlette, listener: socket.socket, event_bytes: int) -> None:
     import uvicorn
+
+    from offhook.http.handshake import quiet_refusals
+    from offhook.wire.server import websocket_protocol
+
+    quiet_refusals()
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -104,7 +115,10 @@ async def _run(app: Starlette, listener: socket.socket) -> None:
     config = uvicorn.Config(
         app,
         lifespan="on",
-        ws="websockets-sansio",
+        ws=websocket_protocol(),
+        ws_max_size=event_bytes,
+        # Compression costs more than it saves on base64 audio, and invites bombs.
+        ws_per_message_deflate=False,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -118,9 +132,21 @@ def _local(given: dict[str, Any]) -> None:
     from offhook.local import run
     from offhook.relay.telemetry import log_to_stderr
 
-    secrets = (settings.api_key, settings.chat_key)
+    secrets = (settings.api_key, settings.chat_key, settings.turn_secret)
     log_to_stderr("info", *(s.get_secret_value() for s in secrets if s))
     run(settings)
+
+
+def _call(given: dict[str, Any]) -> None:
+    url = given.pop("url")
+    settings = CallSettings.load(**given)
+    from offhook.call import call
+
+    def write(words: str) -> None:
+        sys.stdout.write(words)
+        sys.stdout.flush()
+
+    asyncio.run(call(url, settings, write))
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -139,8 +165,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _url(listener: socket.socket) -> str:
-    from offhook.relay.callers import is_loopback
-
     host, port = listener.getsockname()[:2]
     # Browsers give the microphone to https and to localhost only.
     if host in _WILDCARDS or is_loopback(host):
@@ -149,8 +173,6 @@ def _url(listener: socket.socket) -> str:
 
 
 def _warn_of_strangers(settings: Settings) -> None:
-    from offhook.relay.callers import is_loopback
-
     if is_loopback(settings.host) or settings.api_key is None:
         return
     if settings.agents is None and not settings.origins:

@@ -11,7 +11,7 @@ OffhookError
 │   └── MissingExtra       a part is used that is not installed
 └── UpstreamError          the upstream's: 502, 503 or 504
     ├── McpError           an MCP server's
-    ├── HandshakeRefused   it answered a WebSocket's handshake with an HTTP status
+    ├── HandshakeRefused   it answered a handshake or an offer with an HTTP status
     └── WireClosed         the connection to it has ended
 
 Each carries what the Realtime API puts in its error object, so that a route or
@@ -157,7 +157,7 @@ class McpError(UpstreamError):
 
 
 class HandshakeRefused(UpstreamError):
-    """The upstream answered a WebSocket's handshake with an HTTP status.
+    """The upstream answered a WebSocket's handshake, or an offer, with an HTTP status.
 
     Attributes:
         http_status: That status; `status` is what it means to our own callers.

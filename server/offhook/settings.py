@@ -11,7 +11,14 @@ from pathlib import Path
 from tomllib import TOMLDecodeError
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    IPvAnyAddress,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -67,6 +74,11 @@ class _Source(BaseSettings):
         return (f"{cls.model_config['env_prefix']}{field}".upper(),)
 
     @classmethod
+    def flag(cls, field: str) -> str:
+        """Name the command-line flag of a field."""
+        return f"--{field.rstrip('_').replace('_', '-')}"
+
+    @classmethod
     def _name_of(cls, place: str) -> str:
         for field in cls.model_fields:
             if place == field or place in cls.variables(field):
@@ -86,7 +98,51 @@ class _Source(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
 
-class LocalSettings(_Source):
+def _parts(value: object) -> object:
+    """Split what came as one text, separated by commas."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+class NetworkSettings(_Source):
+    """What both kinds of servers are told about the network of their calls."""
+
+    udp_ports: str | None = Field(
+        None, description="UDP ports for calls, for example 50000-50999 (none: any)"
+    )
+    address: IPvAnyAddress | None = Field(
+        None, description="address that callers reach, if it is not this machine's own"
+    )
+    ice_servers: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="STUN and TURN servers, separated by commas"
+    )
+    turn_secret: SecretStr | None = Field(
+        None, description="secret of the TURN servers, from which credentials are made"
+    )
+    candidates: Literal["none", "public", "lan"] = Field(
+        "none",
+        description="which of a caller's addresses to try: none, public ones, or all",
+    )
+
+    @field_validator("ice_servers", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        return _parts(value)
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _ports(cls, value: str | None) -> str | None:
+        if value is not None:
+            first, _, last = value.partition("-")
+            if not (first.isdecimal() and last.isdecimal()) or not (
+                1024 <= int(first) <= int(last) <= 65535
+            ):
+                raise ValueError("write the first and the last port: 50000-50999")
+        return value
+
+
+class LocalSettings(NetworkSettings):
     """Settings of the local endpoint (`OFFHOOK_LOCAL_…`)."""
 
     model_config = SettingsConfigDict(
@@ -109,7 +165,33 @@ class LocalSettings(_Source):
     faults: bool = Field(False, description="let tests switch faults on")
 
 
-class Settings(_Source):
+class CallSettings(_Source):
+    """Settings of a caller on the command line (`OFFHOOK_CALL_…`)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="OFFHOOK_CALL_", toml_table_header=("call",)
+    )
+
+    # `in` is a word of Python's own.
+    in_: str = Field(
+        "mic",
+        validation_alias=AliasChoices("OFFHOOK_CALL_IN"),
+        description="what to say: `mic`, or a file with sound",
+    )
+    out: str = Field(
+        "speakers", description="where to hear the answers: `speakers`, or a WAV file"
+    )
+    key: SecretStr | None = Field(
+        None, description="API key of the server (none: it is asked for one)"
+    )
+    agent: str | None = Field(None, description="the agent to talk to, at a relay")
+    model: str | None = Field(None, description="the model to ask for, with a key")
+    seconds: float | None = Field(
+        None, gt=0, description="when to hang up (none: when all is said)"
+    )
+
+
+class Settings(NetworkSettings):
     """Settings of the relay (`OFFHOOK_…`)."""
 
     host: str = Field("127.0.0.1", description="address to listen on")
@@ -146,6 +228,20 @@ class Settings(_Source):
     upstream_seconds: float = Field(
         20.0, gt=0, description="how long the upstream may take to answer"
     )
+    session_seconds: float = Field(
+        3600, gt=0, description="how long a session over WebSocket may last"
+    )
+    event_bytes: int = Field(
+        2**20, ge=1024, description="how long one event of a caller may be"
+    )
+    event_rate: float = Field(
+        200, ge=1, description="how many events a second are read from a caller"
+    )
+    patience_seconds: float = Field(
+        20.0,
+        gt=0,
+        description="how long a caller may send too much, or read nothing",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="how much to log"
     )
@@ -153,9 +249,7 @@ class Settings(_Source):
     @field_validator("origins", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+        return _parts(value)
 
     @field_validator("origins")
     @classmethod

@@ -1,143 +1,60 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import asynccontextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from agents import GuardrailFunctionOutput, OutputGuardrail, function_tool
-from agents.realtime import RealtimeAgent, RealtimeRunner, realtime_handoff
 from agents.realtime.model import RealtimeModelListener, RealtimePlaybackTracker
 from agents.realtime.model_events import RealtimeModelToolCallEvent
 from agents.realtime.model_inputs import (
     RealtimeModelSendInterrupt,
-    RealtimeModelSendRawMessage,
     RealtimeModelSendToolOutput,
     RealtimeModelSendUserInput,
 )
 
 from offhook.agent import TransportModel
-from offhook.errors import InvalidRequest, MissingExtra, UpstreamError
+from offhook.errors import InvalidRequest, UpstreamError
 from offhook.protocol import transport_events as told
-from offhook.transports.emitter import Emitter
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
-from tests.clients.records import LONG, SILENCE, check, of, plain, said
-from tests.clients.test_openai_agents import Run
+from tests.agent.custom import Fake
+from tests.clients.conversations import Conversations, running
+from tests.clients.records import said
+from tests.extras import without
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from agents.realtime import RealtimeRunConfig
+    from agents.realtime import RealtimeModel
     from agents.realtime.model import RealtimeModelConfig
     from agents.realtime.model_events import RealtimeModelEvent
 
-    from offhook.speech import Engines
-    from tests.clients.records import Speak
+    from tests.clients.conversations import Make
 
 pytestmark = pytest.mark.anyio
 
-ASKED: list[str] = []
 
-
-@function_tool
-def get_weather(city: str) -> str:
-    """Tell the weather in a city."""
-    ASKED.append(city)
-    return "It is sunny."
-
-
-def over(local_url: str) -> TransportModel:
-    url = f"{local_url.replace('http', 'ws', 1)}/realtime?model=gpt-realtime"
+def over(local_url: str, *, query: str = "model=gpt-realtime") -> TransportModel:
+    url = f"{local_url.replace('http', 'ws', 1)}/realtime?{query}"
     return TransportModel(OpenAIRealtimeWebSocket(url=url, api_key="sk-any"))
 
 
-@asynccontextmanager
-async def running(
-    model: TransportModel, agent: RealtimeAgent[Any] | None = None, **config: Any
-) -> AsyncIterator[Run]:
-    ASKED.clear()
-    agent = agent or RealtimeAgent(
-        name="Greeter", instructions="Be brief.", tools=[get_weather]
-    )
-    run_config: RealtimeRunConfig = {"model_settings": config.pop("settings", {})}
-    run_config.update(config)  # type: ignore[typeddict-item]  # whatever a test needs
-    runner = RealtimeRunner(agent, model=model, config=run_config)
-    async with await runner.run() as session:
-        run = Run(session)
-        await run.until_event("session.updated", 1)
-        yield run
+class TestConversations(Conversations):
+    """The SDK over one of our transports."""
 
+    @pytest.fixture
+    def make(self, local_url: str) -> Make:
+        def made(call_id: str | None) -> tuple[RealtimeModel, RealtimeModelConfig]:
+            if call_id is None:
+                return over(local_url), {}
+            return over(local_url), {"call_id": call_id}
 
-def spoken(run: Run) -> bytes:
-    return b"".join(r.audio.data for r in run.reports if r.type == "audio")
-
-
-async def test_a_tool_in_a_spoken_turn(
-    local_url: str, speak: Speak, engines: Engines
-) -> None:
-    async with running(over(local_url)) as run:
-        await run.say(await speak("What's the weather in Paris?") + SILENCE)
-        await run.answers(2)
-    assert ASKED == ["Paris"]
-    check(run.events)
-    kinds = run.kinds()
-    assert [k for k in kinds if k.startswith("tool")] == ["tool_start", "tool_end"]
-    assert {"agent_start", "agent_end", "audio", "audio_end"} <= {*kinds}
-    assert "sunny" in plain(await engines.recognise(spoken(run)))
-    [(asker, question), (answerer, answer)] = run.history()
-    assert (asker, answerer) == ("user", "assistant")
-    assert "weather" in question
-    assert "sunny" in answer
-    [call] = [
-        item
-        for item in [r for r in run.reports if r.type == "history_updated"][-1].history
-        if item.type == "function_call"
-    ]
-    assert (call.status, call.output) == ("completed", "It is sunny.")
-    session = of(run.events, "session.updated")[0]["session"]
-    assert session["instructions"] == "Be brief."
-    assert session["audio"]["output"]["voice"] == "ash"
-
-
-async def test_two_tools_get_one_answer(local_url: str) -> None:
-    async with running(over(local_url)) as run:
-        await run.session.send_message("What's the weather in Paris and in Rome?")
-        await run.answers(2)
-    check(run.events)
-    assert sorted(ASKED) == ["Paris", "Rome"]
-    assert said(run.events).count("sunny") == 2
-
-
-async def test_a_written_turn(local_url: str) -> None:
-    settings = {"modalities": ["text"], "tracing": None}
-    async with running(over(local_url), settings=settings) as run:
-        await run.session.send_message("What is 6 times 7?")
-        await run.answers(1)
-        question: Any = {"type": "input_text", "text": "What is 2 plus 2?"}
-        await run.session.send_message(
-            {"type": "message", "role": "user", "content": [question]}
-        )
-        await run.answers(2)
-    check(run.events)
-    words = run.history()
-    assert [role for role, _ in words] == ["user", "assistant"] * 2
-    assert "42" in words[1][1]
-    assert "4" in words[3][1]
-    assert run.tokens > 0
-    deltas = [r.data.delta for r in run.reports if deltas_text(r)]
-    assert "42" in "".join(deltas)
-
-
-def deltas_text(report: Any) -> bool:
-    kind = report.data.type if report.type == "raw_model_event" else None
-    return bool(kind == "output_text_delta")
+        return made
 
 
 async def test_the_connection_is_told(local_url: str) -> None:
     model = over(local_url)
-    async with running(model) as run:
+    async with running((model, {})) as run:
         pass
     statuses = [
         report.data.status
@@ -145,91 +62,12 @@ async def test_the_connection_is_told(local_url: str) -> None:
         if report.type == "raw_model_event" and report.data.type == "connection_status"
     ]
     assert statuses == ["connecting", "connected"]
-    async with running(model) as run:
+    async with running((model, {})) as run:
         await run.session.send_message("What is 6 times 7?")
         await run.answers(1)
         with pytest.raises(InvalidRequest, match="close the other"):
             await model.connect({})
     assert "42" in said(run.events)
-
-
-async def test_push_to_talk(local_url: str, speak: Speak) -> None:
-    async with running(over(local_url), settings={"turn_detection": None}) as run:
-        await run.say(await speak("What is seven times eight?"))
-        await run.session.send_audio(b"", commit=True)
-        await run.until_event("conversation.item.done", 1)
-        create = RealtimeModelSendRawMessage(message={"type": "response.create"})
-        await run.session.model.send_event(create)
-        await run.answers(1)
-    check(run.events)
-    assert "56" in said(run.events)
-    assert not of(run.events, "input_audio_buffer.speech_started")
-
-
-async def test_speech_interrupts_what_is_played(local_url: str, speak: Speak) -> None:
-    second = await speak("What is ten plus two?") + SILENCE
-    async with running(over(local_url)) as run:
-        await run.session.send_message(f"Repeat after me: {LONG}")
-        first = await run.until("audio")
-        await run.say(second)
-        interrupted = await run.until("audio_interrupted")
-        assert interrupted.item_id == first.item_id
-        await run.until_event("conversation.item.truncated", 1)
-        await run.answers(2)
-    check(run.events)
-    assert "12" in said(run.events)
-    details = of(run.events, "response.done")[0]["response"]["status_details"]
-    assert details["reason"] == "turn_detected"
-    assert [role for role, _ in run.history()] == ["user", "assistant"] * 2
-
-
-async def test_the_program_interrupts_what_is_played(local_url: str) -> None:
-    detection = {"type": "server_vad", "interrupt_response": False}
-    async with running(over(local_url), settings={"turn_detection": detection}) as run:
-        await run.session.send_message(f"Repeat after me: {LONG}")
-        await run.until("audio")
-        await run.session.interrupt()
-        await run.until("audio_interrupted")
-        await run.until_event("conversation.item.truncated", 1)
-        await run.session.send_message("What is ten plus two?")
-        await run.answers(2)
-    check(run.events)
-    assert "12" in said(run.events)
-
-
-async def test_a_handoff_to_another_agent(local_url: str, speak: Speak) -> None:
-    billing: RealtimeAgent[Any] = RealtimeAgent(
-        name="Billing", instructions="Talk about bills.", tools=[get_weather]
-    )
-    greeter: RealtimeAgent[Any] = RealtimeAgent(
-        name="Greeter", instructions="Hand over.", handoffs=[realtime_handoff(billing)]
-    )
-    async with running(over(local_url), greeter) as run:
-        await run.say(await speak("Please transfer me to billing.") + SILENCE)
-        handoff = await run.until("handoff")
-        assert handoff.to_agent.name == "Billing"
-        await run.answers(2)
-        await run.session.send_message("What's the weather in Paris?")
-        await run.answers(4)
-    check(run.events)
-    assert ASKED == ["Paris"]
-    updated = of(run.events, "session.updated")[-1]["session"]
-    assert updated["instructions"] == "Talk about bills."
-
-
-async def test_a_guardrail_stops_an_answer(local_url: str) -> None:
-    async def no_trains(_: Any, __: Any, output: str) -> GuardrailFunctionOutput:
-        return GuardrailFunctionOutput(None, tripwire_triggered="train" in output)
-
-    # The stand-in repeats the name, which must not trip it again.
-    guardrail: OutputGuardrail[Any] = OutputGuardrail(no_trains, name="timetable")
-    async with running(over(local_url), output_guardrails=[guardrail]) as run:
-        await run.session.send_message(f"Repeat after me: {LONG}")
-        await run.until("guardrail_tripped")
-        await run.answers(2)
-    check(run.events)
-    first, second = (e["response"]["status"] for e in of(run.events, "response.done"))
-    assert (first, second) == ("cancelled", "completed")
 
 
 @pytest.mark.parametrize(
@@ -246,29 +84,8 @@ async def test_what_cannot_be_connected_can_be_tried_again(
     model = over(local_url)
     with pytest.raises((InvalidRequest, UpstreamError), match=message):
         await model.connect(options)
-    async with running(model):
+    async with running((model, {})):
         pass
-
-
-class Fake(Emitter):
-    """A transport that only notes what it is to do."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.status = "disconnected"
-        self.calls: list[tuple[Any, ...]] = []
-
-    async def connect(self, **_: Any) -> None:
-        self.status = "connected"
-
-    async def drain(self) -> None:
-        pass
-
-    async def close(self) -> None:
-        self.status = "disconnected"
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **named: self.calls.append((name, *args, *named.values()))
 
 
 class Listening(RealtimeModelListener):
@@ -439,11 +256,5 @@ async def test_a_listener_may_close() -> None:
             await closing.closed.wait()
 
 
-def test_without_the_sdk_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("agent", "agent.model", "agent.events", "agent.session"):
-        monkeypatch.delitem(sys.modules, f"offhook.{name}")
-    monkeypatch.setitem(sys.modules, "agents", None)
-    for name in [name for name in sys.modules if name.startswith("agents.")]:
-        monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(MissingExtra, match=r"offhook\[agents\]"):
-        import_module("offhook.agent")
+def test_without_the_sdk_the_extra_is_named() -> None:
+    assert "offhook[agents]" in without("agents")("import offhook.agent")

@@ -1,15 +1,17 @@
-"""Measures what a caller waits for, and how many can call: `make bench`."""
+"""Measures what a caller waits for, how many can call, and what that costs."""
 
 from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import media, sessions, turns
+from tests.benchmarks import media, offers, sessions, turns, websocket
 
 
 async def measure() -> None:
     await turns.measure()
     await sessions.measure()
+    await offers.measure()
+    await websocket.measure()
     await media.measure()
 
 

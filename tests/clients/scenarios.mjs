@@ -114,8 +114,9 @@ const SCENARIOS = {
     await caller.until("conversation.item.truncated");
     await caller.until("output_audio_buffer.stopped");
   },
-  async hushed(caller) {
-    caller.session.sendMessage("Please count to twenty.");
+  async hushed(caller, { long }) {
+    // Still being made when its first words are heard.
+    caller.session.sendMessage(long);
     await caller.until("output_audio_buffer.started");
     caller.session.interrupt();
     await caller.until("output_audio_buffer.cleared");

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.clients.places import AGENT, LOCAL, RELAY, Place
 from tests.clients.results import JUDGES, judge
 from tests.javascript import node, run
 from tests.mcp_server import Tools, mcp_server
@@ -24,12 +25,20 @@ SCRIPT = Path(__file__).with_name("node.mjs")
 SCENARIOS = [name for name in JUDGES if name not in ("called", "hushed")]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize(
+    ("place", "scenario"),
+    [
+        *((LOCAL, scenario) for scenario in SCENARIOS),
+        *((RELAY, scenario) for scenario in ("spoken", "tool", "interrupted")),
+        *((AGENT, scenario) for scenario in ("written", "pushed", "interrupted")),
+    ],
+    indirect=["place"],
+)
 async def test_in_node(
-    local_url: str, script: dict[str, Any], engines: Engines, scenario: str
+    place: Place, script: dict[str, Any], engines: Engines, scenario: str
 ) -> None:
-    url = f"{local_url.replace('http', 'ws')}/realtime?model=gpt-realtime-2.1"
-    given = {"scenario": scenario, "url": url, "apiKey": "sk-any", **script}
+    url = f"{place.ws_url}?model=gpt-realtime-2.1"
+    given = {"scenario": scenario, "url": url, "apiKey": await place.key(), **script}
     async with mcp_server(Tools()) as server_url:
         if scenario == "hosted":
             given["serverUrl"] = server_url

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from tests.clients.places import AGENT, LOCAL, RELAY, Place
 from tests.clients.results import judge
-from tests.javascript import MODULES, run
+from tests.javascript import MODULES, run, workerd
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -51,34 +50,31 @@ async def worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]
         f"--outfile={bundle}",
         NODE_PATH=str(MODULES),
     )
-    process = await asyncio.create_subprocess_exec(
-        str(programs / "workerd"),
-        "serve",
-        str(folder / "workerd.capnp"),
-        "--control-fd=1",
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout
-    try:
-        port = json.loads(await process.stdout.readline())["port"]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        await process.wait()
+    async with workerd(folder / "workerd.capnp") as url:
+        yield url
+
+
+SCENARIOS = ("written", "spoken", "tool", "pushed", "interrupted", "stopped")
 
 
 @pytest.mark.parametrize(
-    "scenario", ["written", "spoken", "tool", "pushed", "interrupted", "stopped"]
+    ("place", "scenario"),
+    [
+        *((LOCAL, scenario) for scenario in SCENARIOS),
+        *((RELAY, scenario) for scenario in ("tool", "interrupted")),
+        *((AGENT, scenario) for scenario in ("written", "spoken")),
+    ],
+    indirect=["place"],
 )
 async def test_in_a_worker(
-    local_url: str,
+    place: Place,
     worker: str,
     script: dict[str, Any],
     engines: Engines,
     scenario: str,
 ) -> None:
-    url = f"{local_url.replace('http', 'ws')}/realtime?model=gpt-realtime-2.1"
-    given = {"scenario": scenario, "url": url, "apiKey": "sk-any", **script}
+    url = f"{place.ws_url}?model=gpt-realtime-2.1"
+    given = {"scenario": scenario, "url": url, "apiKey": await place.key(), **script}
     async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
         response = await client.post(worker, json=given)
     assert response.status_code == 200, response.text

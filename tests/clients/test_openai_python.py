@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from openai import OpenAI
 
+from tests.clients.places import AGENT, LOCAL, RELAY, Place
 from tests.clients.records import (
     CALLER_TURN,
     LONG,
@@ -33,9 +34,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
+everywhere = pytest.mark.parametrize("place", [LOCAL, RELAY, AGENT], indirect=True)
 
-async def test_a_written_turn(local_url: str) -> None:
-    async with talking(local_url) as talk:
+
+@everywhere
+async def test_a_written_turn(place: Place) -> None:
+    async with talking(place.url, await place.key()) as talk:
         await talk.configure(output_modalities=["text"])
         await talk.write("What is 6 times 7?")
         await talk.connection.response.create()
@@ -49,8 +53,9 @@ async def test_a_written_turn(local_url: str) -> None:
     assert used["total_tokens"] == used["input_tokens"] + used["output_tokens"] > 0
 
 
-async def test_a_turn_without_asyncio(local_url: str) -> None:
-    events = await asyncio.to_thread(synchronous, local_url)
+@everywhere
+async def test_a_turn_without_asyncio(place: Place) -> None:
+    events = await asyncio.to_thread(synchronous, place.url, await place.key())
     check(events)
     assert course(events) == [
         "session.created",
@@ -62,9 +67,9 @@ async def test_a_turn_without_asyncio(local_url: str) -> None:
     assert speech(events)
 
 
-def synchronous(local_url: str) -> list[Event]:
+def synchronous(url: str, key: str) -> list[Event]:
     with (
-        OpenAI(base_url=local_url, api_key="sk-any") as official,
+        OpenAI(base_url=url, api_key=key) as official,
         official.realtime.connect(model=MODEL) as connection,
     ):
         content: Any = [{"type": "input_text", "text": "What is 6 times 7?"}]
@@ -75,8 +80,9 @@ def synchronous(local_url: str) -> list[Event]:
         return receive(connection, "rate_limits.updated")
 
 
-async def test_a_spoken_turn(local_url: str, speak: Speak, engines: Engines) -> None:
-    async with talking(local_url) as talk:
+@everywhere
+async def test_a_spoken_turn(place: Place, speak: Speak, engines: Engines) -> None:
+    async with talking(place.url, await place.key()) as talk:
         await talk.listen()
         await talk.say(await speak("What is seven times eight?") + SILENCE)
         await talk.until("rate_limits.updated")
@@ -87,8 +93,9 @@ async def test_a_spoken_turn(local_url: str, speak: Speak, engines: Engines) -> 
     assert "fifty six" in plain(await engines.recognise(speech(talk.events)))
 
 
-async def test_push_to_talk(local_url: str, speak: Speak) -> None:
-    async with talking(local_url) as talk:
+@everywhere
+async def test_push_to_talk(place: Place, speak: Speak) -> None:
+    async with talking(place.url, await place.key()) as talk:
         await talk.configure(audio={"input": {"turn_detection": None}})
         for question, answer in (
             ("What is seven times eight?", "56"),
@@ -131,8 +138,9 @@ async def test_an_answer_is_cancelled_and_cut(local_url: str) -> None:
     check(talk.events)
 
 
-async def test_speech_interrupts_an_answer(local_url: str, speak: Speak) -> None:
-    async with talking(local_url) as talk:
+@everywhere
+async def test_speech_interrupts_an_answer(place: Place, speak: Speak) -> None:
+    async with talking(place.url, await place.key()) as talk:
         await talk.listen()
         second = await speak("What is ten plus two?") + SILENCE
         # Sentence by sentence: it takes longer to make than to interrupt.
@@ -171,10 +179,11 @@ WEATHER: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize("place", [LOCAL, RELAY], indirect=True)
 async def test_a_tool_is_called_and_its_output_is_spoken(
-    local_url: str, speak: Speak, engines: Engines
+    place: Place, speak: Speak, engines: Engines
 ) -> None:
-    async with talking(local_url) as talk:
+    async with talking(place.url, await place.key()) as talk:
         await talk.configure(tools=[WEATHER])
         await talk.say(await speak("What's the weather in Paris?") + SILENCE)
         await talk.until("rate_limits.updated")

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import re
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from openai import AsyncOpenAI, AuthenticationError, BadRequestError
 from openai.types.realtime import ClientSecretCreateResponse
 
+from offhook.errors import SettingsError
 from offhook.local import serving
+from offhook.local.app import create_app
 from offhook.settings import LocalSettings
 from tests.caller import Caller, offer
+
+if TYPE_CHECKING:
+    from offhook.speech import Engines
 
 pytestmark = pytest.mark.anyio
 
@@ -187,3 +193,23 @@ async def test_health_waits_for_the_models() -> None:
             assert (await client.get(health)).status_code == 200
             await caller.close()
     assert first in (200, 503)
+
+
+def test_what_does_not_fit_together_is_told_at_the_start() -> None:
+    with pytest.raises(SettingsError, match="turn-secret"):
+        create_app(LocalSettings.load(ice_servers="turn:relay.example.com"))
+
+
+async def test_calls_keep_to_the_ports_that_they_may(engines: Engines) -> None:
+    settings = LocalSettings.load(port=0, udp_ports="47100-47199")
+    caller = Caller()
+    async with serving(settings) as url, httpx.AsyncClient() as client:
+        answer = await client.post(
+            f"{url}/realtime/calls",
+            content=await offer(caller),
+            headers={**AUTH, "Content-Type": "application/sdp"},
+        )
+    await caller.peer.close()
+    ports = re.findall(r"a=candidate:\S+ 1 udp \d+ \S+ (\d+) typ host", answer.text)
+    assert ports
+    assert {port[:3] for port in ports} == {"471"}

@@ -12,13 +12,17 @@ from aiortc import (
     RTCPeerConnection,
     RTCRtpSender,
 )
+from aiortc.contrib.media import MediaPlayer, MediaRecorder
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame, VideoFrame
+from av import AudioFrame, AudioResampler, VideoFrame
 
+from offhook.audio import dbfs
 from offhook.media.tracks import PulledTrack, pcm_of
 from tests.caller import Microphone
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from av.frame import Frame
     from numpy.typing import NDArray
 
@@ -156,6 +160,36 @@ async def test_whatever_the_codec_speech_keeps_its_pitch_and_its_length(
     pcm = b"".join([chunk async for chunk in pcm_of(tape)])
     assert len(pcm) == pytest.approx(48000, abs=48 * 50)
     assert loudest_hertz(pcm[4800:-4800], 24000) == pytest.approx(440, abs=2)
+
+
+@pytest.mark.parametrize("form", ["s16p", "flt", "fltp", "s32", "dbl"])
+async def test_whatever_the_samples_both_sides_are_heard(form: str) -> None:
+    left, right = (np.frombuffer(tone(hertz, 1, 48000), "<i2") for hertz in (440, 880))
+    both = np.stack([left, right], axis=1).reshape(1, -1)
+    frame = AudioFrame.from_ndarray(both, format="s16", layout="stereo")
+    frame.sample_rate = 48000
+    [converted] = AudioResampler(format=form, layout="stereo").resample(frame)
+    pcm = b"".join([chunk async for chunk in pcm_of(Tape(converted))])
+    spectrum = np.abs(np.fft.rfft(np.frombuffer(pcm, "<i2").astype(float)))
+    scale = len(pcm) / 2 / 24000
+    loudest = {round(float(at / scale)) for at in spectrum.argsort()[-2:]}
+    assert loudest == {440, 880}
+    assert np.abs(np.frombuffer(pcm, "<i2")).max() == pytest.approx(7000, rel=0.1)
+
+
+async def test_a_player_that_does_not_decode_is_decoded(tmp_path: Path) -> None:
+    recorder = MediaRecorder(str(tmp_path / "tone.ogg"))
+    recorder.addTrack(Tape(*(recorded(tone(440, 0.02, 48000), 48000, "mono"),) * 50))
+    await recorder.start()
+    for _ in range(200):
+        await asyncio.sleep(0)
+    await recorder.stop()
+    track = MediaPlayer(str(tmp_path / "tone.ogg"), decode=False).audio
+    assert track
+    async with asyncio.timeout(10):
+        pcm = b"".join([chunk async for chunk in pcm_of(track)])
+    assert len(pcm) == pytest.approx(48000, rel=0.1)
+    assert dbfs(pcm) > -30
 
 
 async def test_reading_ends_with_the_track() -> None:

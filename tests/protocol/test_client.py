@@ -111,6 +111,58 @@ def test_a_function_is_called_and_its_output_answered() -> None:
     assert (call.name, call.arguments) == ("look", '{"a":1}')
 
 
+def test_a_session_is_asked_for_and_then_its_tracing() -> None:
+    client = Client(PlaybackLedger())
+    assert client.open({"turnDetection": {"eagerness": "low"}}) != []
+    client.take({"type": "session.created", "session": {"type": "realtime"}}, 0)
+    assert client.configure({"tracing": None}) != []
+    updates = [e.event["session"] for e in client.drain() if isinstance(e, Transmit)]
+    assert [session.get("tracing") for session in updates] == [None, "auto", None]
+    assert updates[0]["audio"]["input"]["turn_detection"]["type"] == "semantic_vad"
+    assert updates[2] == updates[0]
+    assert client.resume() == []
+    assert client.drain() == [
+        Transmit({"type": "session.update", "session": updates[0]})
+    ]
+    assert client.open(None, joined=True) == []
+    assert client.drain() == []
+
+
+def test_a_session_that_is_traced_otherwise_is_told() -> None:
+    client = Client(PlaybackLedger())
+    client.open({"tracing": {"workflow_name": "mine"}})
+    session = {"type": "realtime", "tracing": {"workflow_name": "theirs"}}
+    client.take({"type": "session.created", "session": session}, 0)
+    error = client.drain()[-1]
+    assert isinstance(error, Tell)
+    assert "traced already" in str(error.payload[0].error)
+
+
+def test_a_format_that_changes_is_that_of_the_next_response() -> None:
+    client = Client(PlaybackLedger())
+    telephone = {"audio": {"output": {"format": {"type": "audio/pcmu"}}}}
+    client.take({"type": "session.updated", "session": telephone}, 0)
+    client.take({"type": "response.created", "response": {"id": "r1"}}, 0)
+    client.take({"type": "session.updated", "session": {}}, 0)
+    delta = base64.b64encode(bytes(8 * 40)).decode()
+    part = {"response_id": "r1", "item_id": "i1", "content_index": 0, "delta": delta}
+    client.take({"type": "response.output_audio.delta", **part}, 0)
+    client.interrupt(5000)
+    cut = client.drain()[-1]
+    assert isinstance(cut, Transmit)
+    assert cut.event["audio_end_ms"] == 40
+
+
+@pytest.mark.parametrize("kind", ["mcp_call", "mcp_tool_call"])
+def test_a_call_of_an_mcp_tool_is_told_as_the_history_has_it(kind: str) -> None:
+    line = Line()
+    call = {"id": "m1", "type": kind, "name": "roll", "arguments": "{}", "output": "6"}
+    line.client.take({"type": "conversation.item.done", "item": call}, 0)
+    line.pass_on()
+    [completed] = line.payloads("mcp_tool_call_completed")
+    assert (completed.item["item_id"], completed.item["status"]) == ("m1", "completed")
+
+
 def test_who_speaks_over_an_answer_cuts_what_was_not_heard() -> None:
     line = Line()
     line.client.say("Tell me a story")
@@ -177,6 +229,17 @@ def test_pictures_stay_in_the_history() -> None:
     assert line.kinds() == ["conversation.item.create"]
 
 
+def test_a_new_session_has_no_history_and_one_that_comes_back_has() -> None:
+    line = Line()
+    line.client.say("Hello.", respond=False)
+    line.pass_on()
+    line.client.reset()
+    line.client.resume()
+    assert len(line.client.history.items) == 1
+    line.client.open({})
+    assert not line.client.history.items
+
+
 def test_a_history_is_replaced() -> None:
     line = Line()
     for text in ("one", "two"):
@@ -188,6 +251,24 @@ def test_a_history_is_replaced() -> None:
     line.pass_on()
     assert [i["content"][0]["text"] for i in line.client.history.items] == ["two"]
     assert len(list(line.payloads("item_deleted"))) == 1
+
+
+def test_a_history_on_its_way_is_counted_with() -> None:
+    line = Line()
+    for text in ("one", "two"):
+        line.client.say(text, respond=False)
+    line.pass_on()
+    old = line.client.history.items
+    line.client.reset_history(old, old[1:])
+    line.client.reset_history(old, old[1:])
+    line.pass_on()
+    assert line.kinds().count("conversation.item.delete") == 1
+    assert line.payloads("error") == []
+    # Once it is answered, what comes back is new.
+    line.client.reset_history(old[1:], old)
+    line.pass_on()
+    words = [item["content"][0]["text"] for item in line.client.history.items]
+    assert words == ["one", "two"]
 
 
 def test_audio_is_appended_and_committed() -> None:

@@ -117,6 +117,23 @@ def test_a_place_told_later_is_taken_and_the_first_one_kept() -> None:
     assert order(history) == "acbd"
 
 
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("conversation.item.added", "in_progress"),
+        ("conversation.item.done", "completed"),
+        ("conversation.item.retrieved", "completed"),
+        ("response.output_item.added", "in_progress"),
+        ("response.output_item.done", "completed"),
+    ],
+)
+def test_an_item_without_a_status_has_that_of_its_event(kind: str, status: str) -> None:
+    event = {"type": kind, "item": message("a"), "response_id": "r1"}
+    assert folded(event).items[0]["status"] == status
+    told_otherwise = message("a", status="incomplete")
+    assert folded({**event, "item": told_otherwise}).items[0]["status"] == "incomplete"
+
+
 def test_changes_are_told() -> None:
     history = History()
     assert kinds(history.take(told(message("a"), None))) == [("added", "a")]

@@ -5,7 +5,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.sdp import MAX_BYTES, check_offer, without_candidates
+from offhook.protocol.sdp import MAX_BYTES, check_offer
+from tests.protocol.offers import BROWSERS
 
 SHA_256 = "a=fingerprint:sha-256 " + ":".join(["0F"] * 32)
 LINES = [
@@ -117,16 +118,34 @@ def test_what_passes_is_bounded_for_every_later_parser(
     assert sum(line.startswith("m=") for line in lines) <= 3
 
 
-@pytest.mark.parametrize("end", ["\r\n", "\n"])
-def test_candidates_are_dropped_and_nothing_else(end: str) -> None:
-    kept = [line for line in LINES if "candidate" not in line]
-    assert len(kept) == len(LINES) - 2
-    assert without_candidates(sdp(*LINES, end=end).decode()).encode() == sdp(
-        *kept, end=end
+@pytest.mark.parametrize("browser", BROWSERS)
+def test_the_offers_of_browsers_pass(browser: str) -> None:
+    assert check_offer(BROWSERS[browser]).encode() == BROWSERS[browser]
+
+
+@pytest.mark.parametrize(
+    ("group", "mids", "reason"),
+    [
+        ("0 1", ("0", "1"), None),
+        ("1 0", ("0", "1"), None),
+        ("0", ("0", "1"), None),
+        ("7 1", ("0", "1"), "BUNDLE names an unknown mid"),
+        ("0 0", ("0", "1"), "BUNDLE names an unknown mid"),
+        ("", ("0", "1"), "BUNDLE names an unknown mid"),
+        ("0 1", ("0", "0"), "not unique"),
+        ("0 1", ("0", "a b"), "a=mid are malformed"),
+        ("0 1\r\na=group:BUNDLE 0", ("0", "1"), "more than one BUNDLE"),
+    ],
+)
+def test_a_bundle_is_of_lines_that_are_there(
+    group: str, mids: tuple[str, str], reason: str | None
+) -> None:
+    audio, data = (f"a=mid:{mid}" for mid in mids)
+    offer = sdp(
+        *LINES[:4], f"a=group:BUNDLE {group}", *LINES[4:9], audio, LINES[9], data
     )
-
-
-@given(st.lists(st.text("ab=:\r\n", max_size=8)))
-def test_without_candidates_there_is_nothing_to_drop(lines: list[str]) -> None:
-    text = "".join(lines)
-    assert without_candidates(text) == text
+    if reason is None:
+        check_offer(offer)
+    else:
+        with pytest.raises(InvalidRequest, match=reason):
+            check_offer(offer)

@@ -85,6 +85,9 @@ class Fixed:
         assert session["audio"]
         return Answer("rtc_fixed", ANSWER)
 
+    def connect(self, session: Mapping[str, Any]) -> Any:
+        raise AssertionError("in these tests nobody comes over a WebSocket")
+
     async def hang_up(self, call_id: str) -> None:
         raise RuntimeError("canary in a bug")
 

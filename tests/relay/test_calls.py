@@ -6,24 +6,28 @@ from offhook.errors import NotFound
 from offhook.relay.calls import Calls
 
 
+async def hang_up() -> None:
+    pass
+
+
 def test_a_call_belongs_to_its_grant_until_it_ends() -> None:
     calls = Calls()
-    calls.add("rtc_1", "grant")
-    calls.check("rtc_1", "grant")
+    calls.add("rtc_1", "grant", hang_up)
+    assert calls.find("rtc_1", "grant") is hang_up
     with pytest.raises(NotFound) as error:
-        calls.check("rtc_1", "stranger")
+        calls.find("rtc_1", "stranger")
     assert (error.value.status, error.value.code) == (404, "call_id_not_found")
     calls.remove("rtc_1")
     with pytest.raises(NotFound):
-        calls.check("rtc_1", "grant")
+        calls.find("rtc_1", "grant")
     calls.remove("rtc_1")
 
 
 def test_the_oldest_call_makes_room() -> None:
     calls = Calls(limit=2)
     for number in "123":
-        calls.add(f"rtc_{number}", "grant")
+        calls.add(f"rtc_{number}", "grant", hang_up)
     with pytest.raises(NotFound):
-        calls.check("rtc_1", "grant")
-    calls.check("rtc_2", "grant")
-    calls.check("rtc_3", "grant")
+        calls.find("rtc_1", "grant")
+    calls.find("rtc_2", "grant")
+    calls.find("rtc_3", "grant")

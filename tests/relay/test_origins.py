@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import json
+
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from tests.relays import Recorder, Relay, Running, error_of
 
@@ -34,6 +38,21 @@ async def test_a_foreign_page_may_not_call(
             assert "OFFHOOK_ORIGINS" in error["message"]
             assert "access-control-allow-origin" not in refused.headers
             assert refused.headers["vary"] == "Origin"
+    assert recorder.received == []
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+async def test_a_foreign_page_may_not_open_a_websocket(
+    running: Running, recorder: Recorder, origin: str
+) -> None:
+    async with running(origins=SITE) as relay:
+        headers = {"Origin": origin, "Authorization": f"Bearer {await relay.grant()}"}
+        url = f"{relay.url.replace('http', 'ws', 1)}/v1/realtime"
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url, additional_headers=headers)
+    response = refused.value.response
+    assert response.status_code == 403
+    assert json.loads(response.body)["error"]["code"] == "origin_not_allowed"
     assert recorder.received == []
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 from websockets.asyncio.server import serve
@@ -14,11 +14,15 @@ from offhook.errors import InvalidRequest, UpstreamError, WireClosed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
-
-    from websockets.asyncio.server import ServerConnection
+    from contextlib import AbstractAsyncContextManager
 
     from offhook.speech import Engines
     from offhook.transports.base import RealtimeTransportLayer
+
+    # Runs a server that does what a script says with each connection; gives its URL.
+    Scripted = Callable[
+        [Callable[["Server"], Awaitable[None]]], AbstractAsyncContextManager[str]
+    ]
 
     # Makes a transport to a URL, with a key.
     Make = Callable[[str], RealtimeTransportLayer]
@@ -35,6 +39,7 @@ WEATHER = {
 }
 TEXT = {"outputModalities": ["text"]}
 HEARD = {"audio": {"input": {"transcription": {"model": "gpt-4o-mini-transcribe"}}}}
+UPDATED = '{"type": "session.updated", "session": {}}'
 MALFORMED = (
     "no JSON",
     "[]",
@@ -57,12 +62,31 @@ async def got(arriving: Awaitable[Any]) -> Any:
         return await arriving
 
 
+class Server(Protocol):
+    """The server's end of a connection, as a script has it."""
+
+    async def send(self, text: str) -> None: ...
+
+    async def recv(self) -> Any: ...
+
+    def __aiter__(self) -> AsyncIterator[Any]: ...
+
+    async def close(self, code: int = ..., reason: str = ...) -> None: ...
+
+    async def wait_closed(self) -> None: ...
+
+
 @asynccontextmanager
-async def scripted(
-    script: Callable[[ServerConnection], Awaitable[None]],
-) -> AsyncIterator[str]:
-    """Run a server that does what the script says with each connection."""
-    async with serve(script, "127.0.0.1", 0, close_timeout=0.1) as server:
+async def scripted(script: Callable[[Any], Awaitable[None]]) -> AsyncIterator[str]:
+    """Script the connections of a WebSocket server."""
+    async with serve(
+        script,
+        "127.0.0.1",
+        0,
+        # Some clients take no answer for a refusal.
+        select_subprotocol=lambda _, offered: next(iter(offered), None),
+        close_timeout=0.1,
+    ) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/realtime"
 
 
@@ -70,6 +94,10 @@ class Conformance:
     """Tests over the fixture `make`, against `url`: a real endpoint."""
 
     pytestmark = pytest.mark.anyio
+
+    @pytest.fixture
+    def scripted(self) -> Scripted:
+        return scripted
 
     @pytest.fixture
     def url(self, local_url: str) -> str:
@@ -171,9 +199,11 @@ class Conformance:
         client.send_event({"type": "no.such.event", "event_id": "mine"})
         assert (await got(refused)).event_id == "mine"
 
-    async def test_what_is_malformed_breaks_nothing(self, make: Make) -> None:
-        async def script(connection: ServerConnection) -> None:
-            for text in (*MALFORMED, '{"type": "the.last"}'):
+    async def test_what_is_malformed_breaks_nothing(
+        self, make: Make, scripted: Scripted
+    ) -> None:
+        async def script(connection: Server) -> None:
+            for text in (UPDATED, *MALFORMED, '{"type": "the.last"}'):
                 await connection.send(text)
             await connection.wait_closed()
 
@@ -189,9 +219,12 @@ class Conformance:
             await client.close()
 
     @pytest.mark.parametrize(("code", "fails"), [(1000, 0), (1001, 0), (1011, 1)])
-    async def test_the_server_closes(self, make: Make, code: int, fails: int) -> None:
-        async def script(connection: ServerConnection) -> None:
+    async def test_the_server_closes(
+        self, make: Make, scripted: Scripted, code: int, fails: int
+    ) -> None:
+        async def script(connection: Server) -> None:
             await connection.recv()
+            await connection.send(UPDATED)
             await connection.close(code, "had enough")
 
         async with scripted(script) as url:
@@ -210,10 +243,13 @@ class Conformance:
                 client.send_message("Hello?")
             await client.close()
 
-    async def test_an_answer_that_never_ends_can_be_left(self, make: Make) -> None:
+    async def test_an_answer_that_never_ends_can_be_left(
+        self, make: Make, scripted: Scripted
+    ) -> None:
         got_it: asyncio.Queue[str] = asyncio.Queue()
 
-        async def script(connection: ServerConnection) -> None:
+        async def script(connection: Server) -> None:
+            await connection.send(UPDATED)
             async for text in connection:
                 got_it.put_nowait(json.loads(text)["type"])
 

@@ -4,11 +4,16 @@ import asyncio
 
 import pytest
 
-from offhook.errors import ServerError
+from offhook.errors import InvalidRequest, ServerError
 from offhook.transports.outbox import Outbox
 from offhook.wire.memory import pair
+from offhook.wire.pushed import Pushed
 
 pytestmark = pytest.mark.anyio
+
+
+def unexpected(error: InvalidRequest) -> None:
+    raise error
 
 
 async def test_what_waits_goes_in_order_and_draining_waits_for_it() -> None:
@@ -17,7 +22,7 @@ async def test_what_waits_goes_in_order_and_draining_waits_for_it() -> None:
     for number in range(300):
         box.put(str(number))
     draining = asyncio.create_task(box.drain())
-    writing = asyncio.create_task(box.write(near))
+    writing = asyncio.create_task(box.write(near, unexpected))
     assert await far.receive() == "0"
     assert not draining.done()
     assert [int(await far.receive()) for _ in range(299)] == [*range(1, 300)]
@@ -44,8 +49,8 @@ async def test_what_a_broken_wire_did_not_take_is_kept_for_the_next() -> None:
     box, (near, far), (other, end) = Outbox(), pair(), pair()
     await far.close(1001)
     box.put("kept")
-    await asyncio.wait_for(box.write(near), 10)
-    writing = asyncio.create_task(box.write(other))
+    await asyncio.wait_for(box.write(near, unexpected), 10)
+    writing = asyncio.create_task(box.write(other, unexpected))
     assert await asyncio.wait_for(end.receive(), 10) == "kept"
     writing.cancel()
 
@@ -54,11 +59,30 @@ async def test_clearing_while_a_text_leaves_counts_nothing_twice() -> None:
     box, (near, far) = Outbox(), pair()
     for _ in range(400):
         box.put("x")
-    writing = asyncio.create_task(box.write(near))
+    writing = asyncio.create_task(box.write(near, unexpected))
     assert await far.receive() == "x"
     box.clear()
     box.put("after")
     while (text := await asyncio.wait_for(far.receive(), 10)) != "after":
         assert text == "x"
     await asyncio.wait_for(box.drain(), 10)
+    writing.cancel()
+
+
+async def test_a_text_that_the_wire_does_not_take_is_told_and_left_out() -> None:
+    box, refused = Outbox(), list[InvalidRequest]()
+    error = InvalidRequest("too long")
+
+    async def send(text: str) -> None:
+        if text == "long":
+            raise error
+
+    async def leave() -> None:
+        pass
+
+    box.put("long")
+    box.put("short")
+    writing = asyncio.create_task(box.write(Pushed(send, leave), refused.append))
+    await asyncio.wait_for(box.drain(), 10)
+    assert refused == [error]
     writing.cancel()

@@ -13,6 +13,7 @@ from starlette.responses import (
     Response,
     StreamingResponse,
 )
+from websockets.asyncio.server import serve
 
 from offhook.errors import InvalidRequest, NotFound, SettingsError, UpstreamError
 from offhook.upstream.openai import OpenAIUpstream, normalise
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
+    from websockets.asyncio.server import ServerConnection
 
     from offhook.upstream.base import Upstream
 
@@ -282,3 +284,64 @@ async def test_elsewhere_the_standard_proxy_is_used(
         upstream = OpenAIUpstream("http://upstream.invalid", KEY)
         assert (await failure(upstream)).code == "upstream_failed"
         await upstream.aclose()
+
+
+@asynccontextmanager
+async def realtime(
+    *answers: str,
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """Run an upstream that says these things at the beginning; give what it heard."""
+    heard: list[str] = []
+
+    async def hold(connection: ServerConnection) -> None:
+        heard.append(connection.request.path if connection.request else "")
+        for answer in answers:
+            await connection.send(answer)
+        heard.extend([str(text) async for text in connection])
+
+    async with serve(hold, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", heard
+
+
+CREATED = '{"type":"session.created","session":{}}'
+UPDATED = '{"type":"session.updated","session":{"id":"sess_1"}}'
+
+
+async def test_a_session_over_websocket_is_set_up() -> None:
+    other = '{"type":"conversation.created"}'
+    async with realtime(other, CREATED, other, UPDATED, other) as (url, heard):
+        upstream = OpenAIUpstream(f"{url}/openai/v1", KEY)
+        session = {"type": "realtime", "model": "a b&c", "instructions": "x"}
+        async with upstream.connect(session) as opened:
+            assert opened.session == {"id": "sess_1"}
+            # What comes after that is the caller's.
+            assert await opened.wire.receive() == other
+        assert opened.wire.closed
+        await upstream.aclose()
+    path, update = heard
+    assert path == "/openai/v1/realtime?model=a%20b%26c"
+    assert json.loads(update) == {"type": "session.update", "session": session}
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        (["no JSON"], "upstream_malformed"),
+        ([CREATED, '{"type":"session.updated"}'], "upstream_malformed"),
+        (['{"type":"error"}'], "upstream_rejected"),
+        (
+            [CREATED, f'{{"type":"error","error":{{"message":"{KEY}"}}}}'],
+            "upstream_rejected",
+        ),
+        ([CREATED], "upstream_timeout"),
+    ],
+)
+async def test_a_session_that_cannot_be_set_up(answers: list[str], code: str) -> None:
+    async with realtime(*answers) as (url, _):
+        upstream = OpenAIUpstream(url, KEY, seconds=0.3)
+        with pytest.raises(UpstreamError) as error:
+            async with upstream.connect(SESSION):
+                pass
+        await upstream.aclose()
+    assert error.value.code == code
+    assert "canary" not in str(error.value)

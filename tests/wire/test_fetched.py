@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,11 +13,11 @@ from offhook.errors import (
     UpstreamError,
     WireClosed,
 )
-from offhook.wire.fetched import fetch_websocket, runtime_fetch
-from tests.wire.conformance import LONG, Conformance, turn, until_closed
+from offhook.wire.fetched import fetch_websocket, usable_fetch
+from tests.wire.conformance import LONG, Conformance, until_closed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Callable
 
     from tests.wire.conformance import Pair
 
@@ -224,103 +223,6 @@ async def test_a_wrong_url_is_the_callers_fault(url: str) -> None:
     assert error.code == "invalid_url"
 
 
-class Proxy:
-    """What Pyodide makes of a function that JavaScript may keep."""
-
-    def __init__(self, function: Callable[[Any], None]) -> None:
-        self.function = function
-        self.destroyed = False
-
-    def __call__(self, event: Any) -> None:
-        assert not self.destroyed
-        self.function(event)
-
-    def destroy(self) -> None:
-        assert not self.destroyed
-        self.destroyed = True
-
-
-class Runtime:
-    """What of Pyodide and its JavaScript is used.
-
-    Attributes:
-        answer: What a fetch gives.
-    """
-
-    def __init__(self) -> None:
-        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.requests: list[tuple[str, Any]] = []
-        self.proxies: list[Proxy] = []
-        self.aborted = False
-
-    def modules(self) -> Iterator[tuple[str, ModuleType]]:
-        js, ffi = ModuleType("js"), ModuleType("pyodide.ffi")
-        vars(js).update(
-            fetch=self._fetch,
-            Object=SimpleNamespace(fromEntries="fromEntries"),
-            AbortController=SimpleNamespace(new=self._controller),
-        )
-        vars(ffi).update(create_proxy=self._create_proxy, to_js=self._to_js)
-        yield from {"js": js, "pyodide": ModuleType("pyodide")}.items()
-        yield "pyodide.ffi", ffi
-
-    def _controller(self) -> Any:
-        return SimpleNamespace(signal="signal", abort=self._abort)
-
-    def _abort(self) -> None:
-        self.aborted = True
-
-    def _create_proxy(self, function: Callable[[Any], None]) -> Proxy:
-        self.proxies.append(Proxy(function))
-        return self.proxies[-1]
-
-    def _to_js(self, value: dict[str, Any], *, dict_converter: Any) -> Any:
-        assert dict_converter == "fromEntries"
-        return SimpleNamespace(**value)
-
-    async def _fetch(self, url: str, options: Any) -> Any:
-        self.requests.append((url, options))
-        return await self.answer
-
-
-@pytest.fixture
-async def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
-    made = Runtime()
-    for name, module in made.modules():
-        monkeypatch.setitem(sys.modules, name, module)
-    return made
-
-
+# In Pyodide: tests/transports/test_cloudflare.py.
 def test_outside_pyodide_there_is_no_fetch() -> None:
-    assert runtime_fetch() is None
-
-
-async def test_in_pyodide_the_runtime_fetches(runtime: Runtime) -> None:
-    fetch = runtime_fetch()
-    assert fetch is not None
-    left, right = ends()
-    runtime.answer.set_result(SimpleNamespace(status=101, webSocket=left))
-    async with fetch_websocket(URL, fetch=fetch, headers={"A": "b"}) as wire:
-        right.send("text")
-        assert await wire.receive() == "text"
-        assert [proxy.destroyed for proxy in runtime.proxies] == [False] * 3
-    await turn()
-    assert [proxy.destroyed for proxy in runtime.proxies] == [True] * 3
-    [(url, options)] = runtime.requests
-    assert url == "https://host/v1/realtime?model=any"
-    assert vars(options) == {
-        "method": "GET",
-        "headers": {"Upgrade": "websocket", "A": "b"},
-        "signal": "signal",
-    }
-
-
-async def test_in_pyodide_a_fetch_is_aborted(runtime: Runtime) -> None:
-    fetch = runtime_fetch()
-    assert fetch is not None
-    fetching = asyncio.ensure_future(fetch("https://host", {}))
-    await turn()
-    fetching.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await fetching
-    assert runtime.aborted
+    assert usable_fetch(None) is None

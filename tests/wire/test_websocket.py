@@ -4,12 +4,23 @@ import asyncio
 import json
 import logging
 import socket
+import ssl
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 from websockets.asyncio.server import serve
+from websockets.exceptions import ConnectionClosed
 
 from offhook import __version__
 from offhook.errors import (
@@ -20,11 +31,13 @@ from offhook.errors import (
     UpstreamError,
     WireClosed,
 )
+from offhook.wire.frames import Direct
 from offhook.wire.websocket import _WebSocket, connect_websocket
 from tests.wire.conformance import LONG, Conformance, until_closed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from websockets.asyncio.server import ServerConnection
     from websockets.http11 import Request, Response
@@ -375,3 +388,77 @@ async def test_no_key_and_no_word_is_logged(caplog: pytest.LogCaptureFixture) ->
         await wire.send("my secret")
     assert KEY not in caplog.text
     assert "my secret" not in caplog.text
+
+
+def certificate(folder: Path) -> Path:
+    """Make a certificate of this machine, with its key in the same file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    pem = Encoding.PEM
+    secret = key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(secret + made.public_bytes(pem))
+    return file
+
+
+async def test_over_tls_long_texts_pass_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+    texts = ["a", "b" * 50_000, "c" * 500_000, "d"]
+
+    async def echo(connection: ServerConnection) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await connection.send(await connection.recv())
+
+    async with asyncio.timeout(10), served(echo, ssl=context) as url:
+        there = url.replace("ws://127.0.0.1", "wss://localhost")
+        async with connect_websocket(there) as wire:
+            for text in texts:
+                await wire.send(text)
+            assert [await wire.receive() for _ in texts] == texts
+
+
+async def test_texts_keep_their_order_over_both_ways() -> None:
+    texts = [f"{'long' if n % 7 == 3 else 'short'} {n}" for n in range(298)]
+
+    async def pour(connection: ServerConnection) -> None:
+        for number, text in enumerate(texts):
+            connection.protocol.send_text(text.encode())
+            if number % 10 == 0:
+                connection.send_data()
+                await (await connection.ping())
+        connection.send_data()
+        await connection.wait_closed()
+
+    seen: list[str] = []
+    short: list[str] = []
+
+    def take(text: str) -> bool:
+        if text.startswith("long"):
+            return False
+        short.append(text)
+        seen.append(text)
+        return True
+
+    async with asyncio.timeout(10), served(pour) as url, connect_websocket(url) as wire:
+        assert isinstance(wire, Direct)
+        wire.divert(take)
+        while len(seen) < len(texts):
+            # The last one takes the long way, so that this comes to an end.
+            seen.append(await wire.receive())
+            await asyncio.sleep(0)
+    assert seen == texts
+    assert short

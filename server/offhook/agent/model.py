@@ -39,7 +39,7 @@ from offhook.agent.events import (
     transcription_of,
     usage_of,
 )
-from offhook.agent.session import config, first_config
+from offhook.agent.settings import config, config_over, first_config
 from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
 
@@ -67,10 +67,19 @@ class TransportModel(RealtimeModel):
 
     Args:
         transport: Disconnected; the session connects it, and closes it.
+        config: A session's configuration in the words of the API, in place of the
+            SDK's; what the agents ask for goes over it.
     """
 
-    def __init__(self, transport: RealtimeTransportLayer) -> None:
+    def __init__(
+        self,
+        transport: RealtimeTransportLayer,
+        *,
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
         self._transport = transport
+        self._config = config
+        self._prompted = False
         self._listeners: list[RealtimeModelListener] = []
         # Not bounded: as long as a tool runs in a listener, what comes has to wait.
         self._events: asyncio.Queue[RealtimeModelEvent] = asyncio.Queue()
@@ -110,7 +119,11 @@ class TransportModel(RealtimeModel):
         settings = options.get("initial_model_settings", {})
         call_id = options.get("call_id")
         self._check(options)
-        session = first_config(settings, beside_call=call_id is not None)
+        if self._config is None:
+            session = first_config(settings, beside_call=call_id is not None)
+        else:
+            session = config_over(settings, self._config)
+        self._prompted = "prompt" in session
         self._begin()
         try:
             await self._transport.connect(
@@ -120,12 +133,6 @@ class TransportModel(RealtimeModel):
                 call_id=call_id,
                 initial_session_config=session,
             )
-            # Beside the configuration: a later update may not even repeat it.
-            if tracing := settings.get("tracing", "auto"):
-                traced = {"type": "realtime", "tracing": tracing}
-                self._transport.send_event(
-                    {"type": "session.update", "session": traced}
-                )
         except BaseException:
             await self.close()
             raise
@@ -250,7 +257,15 @@ class TransportModel(RealtimeModel):
             case RealtimeModelSendInterrupt():
                 self._interrupt(event)
             case RealtimeModelSendSessionUpdate(settings):
-                self._transport.update_session_config(config(settings))
+                self._update(settings)
+
+    def _update(self, settings: Mapping[str, Any]) -> None:
+        session = config(settings, beside=self._config)
+        if self._prompted and "prompt" not in session:
+            # What is left out would stay: the prompt of the agent before.
+            session["prompt"] = None
+        self._prompted = session.get("prompt") is not None
+        self._transport.update_session_config(session)
 
     def _interrupt(self, event: RealtimeModelSendInterrupt) -> None:
         wanted = event.response_id
@@ -276,7 +291,8 @@ class TransportModel(RealtimeModel):
             self._transport.send_event(cancel)
 
     def _put(self, event: RealtimeModelEvent) -> None:
-        self._events.put_nowait(event)
+        if self._listeners:
+            self._events.put_nowait(event)
 
     def _raw(self, event: Event) -> None:
         self._put(RealtimeModelRawServerEvent(event))
@@ -326,7 +342,8 @@ class TransportModel(RealtimeModel):
         self._put(RealtimeModelOutputTextDeltaEvent(*delta))
 
     def _item(self, update: told.ItemUpdate) -> None:
-        if item := item_of(update.item):
+        # It comes with each word.
+        if self._listeners and (item := item_of(update.item)):
             self._put(RealtimeModelItemUpdatedEvent(item))
 
     def _deleted(self, deleted: told.ItemDeleted) -> None:

@@ -1,134 +1,367 @@
-"""The model settings of openai-agents, as a session's configuration."""
+"""A conversation of agents with a caller, over one of our transports."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import copy
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
 
-from agents.realtime import DEFAULT_MODEL_SETTINGS
-from agents.realtime.audio_formats import to_realtime_audio_format
-from agents.tool import (
-    FunctionTool,
-    ensure_function_tool_supports_responses_only_features,
+from agents import RunContextWrapper
+from agents.usage import Usage
+
+from offhook.agent.initial import initial_config
+from offhook.agent.options import (
+    Options,
+    config_of,
+    settings_of,
+    tracing_of,
+    transport_of,
 )
-
+from offhook.agent.run import Run
 from offhook.errors import InvalidRequest
+from offhook.protocol.client_config import session_update
+from offhook.transports.emitter import Emitter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-    from agents.handoffs import Handoff
-    from agents.tool import Tool
+    from agents import OutputGuardrail
+    from agents.realtime import RealtimeAgent
+    from agents.realtime.config import (
+        RealtimeGuardrailsSettings,
+        RealtimeToolExecutionConfig,
+    )
+    from agents.run_config import ToolErrorFormatter
 
-_FORMATS = ("input_audio_format", "output_audio_format")
-# What stands in `audio`, and the flat name of the same.
-_AUDIO = {
-    "input": {
-        "format": "input_audio_format",
-        "noise_reduction": "input_audio_noise_reduction",
-        "transcription": "input_audio_transcription",
-        "turn_detection": "turn_detection",
-    },
-    "output": {
-        "format": "output_audio_format",
-        "voice": "voice",
-        "speed": "speed",
-    },
-}
-_SAME = (
-    "instructions",
-    "prompt",
-    "max_output_tokens",
-    "tool_choice",
-    "parallel_tool_calls",
-    "reasoning",
-)
+    from offhook.agent.approvals import ToolApprovalRequest
+    from offhook.protocol.items import Item
+    from offhook.transports.base import ApiKey, RealtimeTransportLayer
+    from offhook.transports.emitter import Listener, Stream
+
+    # What makes a new history of the old one.
+    Change = Callable[[list[Item]], Sequence[Item]]
 
 
-def first_config(settings: Mapping[str, Any], *, beside_call: bool) -> dict[str, Any]:
-    """Translate the settings of a new session; what they leave out is as in the SDK.
+class RealtimeSession:
+    """Agents of openai-agents over one of our transports, as in the JavaScript SDK.
+
+    Tools, handoffs, guardrails and MCP servers are openai-agents' own. Use `connect`
+    and `close`, or `async with` to be sure of the second. All methods belong to one
+    event loop; those that send return at once. After `close` it can be connected again,
+    and begins with the first agent and an empty history.
 
     Args:
-        settings: A `RealtimeSessionModelSettings`.
-        beside_call: Whether the call's own audio formats stand.
+        agent: Begins; one of `agents.realtime`, or ours, which may have a voice.
+        transport: Disconnected; or "webrtc" or "websocket", which makes one to OpenAI.
+        api_key: A key, or a function that gives one; `connect` may get another.
+        model: The model to ask for.
+        config: The session's, in the words of the API, in camelCase, or with the beta's
+            flat names. `tools` may name MCP servers; an agent's own go on top of them.
+        context: Whatever your tools and guardrails need.
+        output_guardrails: For every agent, besides its own.
+        output_guardrail_settings: `debounce_text_length`: after how many characters
+            guardrails run again; 0 or less waits for the whole answer. 100 by default.
+        tool_execution: Of openai-agents.
+        tool_error_formatter: Of openai-agents: what the model is told of a refusal.
+        tracing_disabled: Whether OpenAI is to keep no trace.
+        workflow_name: What the trace is called.
+        group_id: What links it to others.
+        trace_metadata: What else it has.
+        automatically_trigger_response_for_mcp_tool_calls: Whether to ask for an answer
+            when the tool of an MCP server has ended.
 
     Raises:
-        InvalidRequest: A tool is none that a Realtime session can have.
+        InvalidRequest: An argument cannot be used.
+        MissingExtra: The transport needs what is not installed.
     """
-    defaults: dict[str, Any] = {**DEFAULT_MODEL_SETTINGS}
-    if beside_call:
-        for name in _FORMATS:
-            defaults.pop(name, None)
-    return config({**defaults, **settings})
 
+    def __init__(
+        self,
+        agent: RealtimeAgent[Any],
+        *,
+        transport: RealtimeTransportLayer | str = "webrtc",
+        api_key: ApiKey | None = None,
+        model: str | None = None,
+        config: Mapping[str, Any] | None = None,
+        context: Any = None,
+        output_guardrails: Iterable[OutputGuardrail[Any]] = (),
+        output_guardrail_settings: RealtimeGuardrailsSettings | None = None,
+        tool_execution: RealtimeToolExecutionConfig | None = None,
+        tool_error_formatter: ToolErrorFormatter | None = None,
+        tracing_disabled: bool = False,
+        workflow_name: str | None = None,
+        group_id: str | None = None,
+        trace_metadata: Mapping[str, Any] | None = None,
+        automatically_trigger_response_for_mcp_tool_calls: bool = True,
+    ) -> None:
+        settings = settings_of(
+            model,
+            tracing_of(workflow_name, group_id, trace_metadata),
+            config or {},
+            traced=not tracing_disabled,
+        )
+        self._options = Options(
+            context=context,
+            config=config_of(config or {}, agent),
+            settings=settings,
+            tool_execution=tool_execution,
+            tool_error_formatter=tool_error_formatter,
+            guardrails=tuple(output_guardrails),
+            every=(output_guardrail_settings or {}).get("debounce_text_length", 100),
+            respond=automatically_trigger_response_for_mcp_tool_calls,
+        )
+        self._first = agent
+        self._api_key = api_key
+        self._transport = (
+            transport_of(transport, api_key, settings.get("model_name"))
+            if isinstance(transport, str)
+            else transport
+        )
+        self._emitter = Emitter()
+        self._usage = Usage()
+        self._context: RunContextWrapper[Any] = RunContextWrapper(context)
+        # The connection that there is, or that was there last.
+        self._run: Run | None = None
+        self._open = False
 
-def config(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate settings; what they leave out is left out.
+    async def __aenter__(self) -> Self:
+        return self
 
-    Raises:
-        InvalidRequest: A tool is none that a Realtime session can have.
-    """
-    session: dict[str, Any] = {}
-    if settings.get("model_name"):
-        session["model"] = settings["model_name"]
-    modalities = settings.get("output_modalities") or settings.get("modalities")
-    if modalities:
-        session["output_modalities"] = list(modalities)
-    session |= {
-        name: settings[name] for name in _SAME if settings.get(name) is not None
-    }
-    if audio := _audio(settings):
-        session["audio"] = audio
-    if "tools" in settings or "handoffs" in settings:
-        tools = settings.get("tools") or []
-        handoffs = settings.get("handoffs") or []
-        session["tools"] = [*_functions(tools), *_transfers(handoffs)]
-    return session
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
+    @property
+    def transport(self) -> RealtimeTransportLayer:
+        """What it talks over, for all that the session does not do."""
+        return self._transport
 
-def _audio(settings: Mapping[str, Any]) -> dict[str, Any]:
-    given = settings.get("audio") or {}
-    audio: dict[str, Any] = {}
-    for side, names in _AUDIO.items():
-        nested = given.get(side) or {}
-        values = {
-            name: nested[name] if name in nested else settings[flat]
-            for name, flat in names.items()
-            if name in nested or flat in settings
-        }
-        if "format" in values:
-            format_ = to_realtime_audio_format(values.pop("format"))
-            if format_ is not None:
-                values["format"] = format_.model_dump(exclude_none=True)
-        if values:
-            audio[side] = values
-    return audio
+    @property
+    def current_agent(self) -> RealtimeAgent[Any]:
+        """Who answers now."""
+        return self._run.agent if self._run else self._first
 
+    @property
+    def context(self) -> RunContextWrapper[Any]:
+        """What tools and guardrails get; yours is its `context`."""
+        return self._run.context if self._run else self._context
 
-def _functions(tools: Sequence[Tool]) -> Iterator[dict[str, Any]]:
-    for tool in tools:
-        if not isinstance(tool, FunctionTool):
+    @property
+    def usage(self) -> Usage:
+        """What all responses cost, over all connections."""
+        return self._usage
+
+    @property
+    def muted(self) -> bool | None:
+        """Whether the microphone is off; None where the transport has none."""
+        return self._transport.muted
+
+    @property
+    def history(self) -> list[Item]:
+        """The conversation: copies of items as `protocol.history` describes them."""
+        return copy.deepcopy([*self._run.history]) if self._run else []
+
+    @property
+    def available_mcp_tools(self) -> list[dict[str, Any]]:
+        """The tools of MCP servers that the agent may use, with their servers."""
+        return self._run.mcp_tools if self._run else []
+
+    def on(self, name: str, listener: Listener) -> Self:
+        """Call a function, or start a coroutine function, at each event."""
+        self._emitter.on(name, listener)
+        return self
+
+    def once(self, name: str, listener: Listener) -> Self:
+        """The same for the next event only."""
+        self._emitter.once(name, listener)
+        return self
+
+    def off(self, name: str, listener: Listener) -> Self:
+        """Stop calling it."""
+        self._emitter.off(name, listener)
+        return self
+
+    def stream(self, name: str, maxsize: int = 256) -> Stream:
+        """Collect events for an `async for`."""
+        return self._emitter.stream(name, maxsize)
+
+    async def connect(
+        self,
+        *,
+        api_key: ApiKey | None = None,
+        url: str | None = None,
+        call_id: str | None = None,
+    ) -> None:
+        """Connect, with the first agent.
+
+        Args:
+            api_key: In place of the session's.
+            url: Where to connect to; by default it is the transport's affair.
+            call_id: A call to join, whose audio goes another way.
+
+        Raises:
+            InvalidRequest: It is connected already, it was closed meanwhile, or it is
+                asked for what a Realtime session cannot have.
+            UpstreamError: The server cannot be reached, or refuses.
+            agents.UserError: Two tools of the agent have one name.
+        """
+        if self._run and self._run.opened and self._transport.status == "disconnected":
+            await self.close()  # what a lost connection has left
+        if self._open or self._transport.status != "disconnected":
             raise InvalidRequest(
-                f"Tool '{tool.name}' is no function: a Realtime agent has no others.",
-                code="unsupported_tool",
+                "The session is connected or connecting: close it first.",
+                code="already_connected",
             )
-        if tool.is_enabled is not False:
-            ensure_function_tool_supports_responses_only_features(
-                tool, backend_name="Realtime models"
-            )
-            yield _tool(tool.name, tool.description, tool.params_json_schema)
+        self._open = True
+        emit, options = self._emitter.emit, self._options
+        run = Run(self._first, self._transport, emit, self._usage, options)
+        self._run = run
+        key = self._api_key if api_key is None else api_key
+        try:
+            await run.open(key, url, call_id)
+        except BaseException:
+            await run.close()
+            if self._run is run:
+                self._open = False
+            raise
 
+    async def close(self) -> None:
+        """Hang up; once or more, connected or not.
 
-def _transfers(handoffs: Sequence[Handoff[Any, Any]]) -> Iterator[dict[str, Any]]:
-    for handoff in handoffs:
-        if handoff.is_enabled is not False:
-            description = handoff.tool_description
-            yield _tool(handoff.tool_name, description, handoff.input_json_schema)
+        Tools that run are cancelled, but for the one that calls this, and requests for
+        approval are void.
+        """
+        run = self._run
+        await (run or self._transport).close()
+        if self._run is run:
+            self._open = False
+        await self._emitter.aclose()
 
+    async def get_initial_session_config(
+        self, overrides: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Return what `connect` asks for, as for a client secret or to accept a call.
 
-def _tool(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "type": "function",
-        "name": name,
-        "description": description,
-        "parameters": parameters,
-    }
+        Args:
+            overrides: Go over it; a configuration in any of the vocabularies.
+
+        Raises:
+            InvalidRequest: A tool is none that a Realtime session can have.
+        """
+        session = await initial_config(self._first, self._options)
+        return session_update(overrides or {}, base=session)[0]
+
+    async def update_agent(self, agent: RealtimeAgent[Any]) -> None:
+        """Let another agent go on; without a connection, let it begin the next one.
+
+        Raises:
+            InvalidRequest: Its tools are none that a Realtime session can have.
+        """
+        if self._run and self._open:
+            await self._run.update_agent(agent)
+        else:
+            self._first = agent
+            if self._run:
+                self._run.agent = agent
+
+    def update_history(self, history: Sequence[Item] | Change) -> None:
+        """Change the conversation; `history` follows when the server has done it.
+
+        Args:
+            history: The new items, or a function from a copy of the old to the new. Of
+                what no client can create, the log tells.
+
+        Raises:
+            InvalidRequest: There is no connection, or an item has no `item_id`.
+        """
+        old = self.history
+        new = history(copy.deepcopy(old)) if callable(history) else history
+        self._transport.reset_history(old, new)
+
+    def send_message(
+        self,
+        message: str | Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        other_event_data: Mapping[str, Any] | None = None,
+        *,
+        trigger_response: bool = True,
+    ) -> None:
+        """Send a message of the user's: a text, content parts, or a whole message.
+
+        Raises:
+            InvalidRequest: There is no connection.
+        """
+        content = message["content"] if isinstance(message, Mapping) else message
+        self._transport.send_message(
+            content, other_event_data, trigger_response=trigger_response
+        )
+
+    def add_image(self, image: str, *, trigger_response: bool = True) -> None:
+        """Send a picture: an https or data URL.
+
+        Raises:
+            InvalidRequest: There is no connection.
+        """
+        self._transport.add_image(image, trigger_response=trigger_response)
+
+    def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
+        """Send audio in the session's input format; unconnected it is lost."""
+        self._transport.send_audio(audio, commit=commit)
+
+    def mute(self, muted: bool) -> None:
+        """Switch the microphone off or on.
+
+        Raises:
+            InvalidRequest: The transport has none.
+        """
+        self._transport.mute(muted)
+
+    def interrupt(self) -> None:
+        """Stop the answer; what was not heard of it is forgotten.
+
+        Raises:
+            InvalidRequest: There is no connection.
+        """
+        self._transport.interrupt()
+
+    async def approve(
+        self, request: ToolApprovalRequest, *, always: bool = False
+    ) -> None:
+        """Let a tool run, and wait until it has.
+
+        Args:
+            request: From `tool_approval_requested`.
+            always: Whether this tool needs no consent any more, in this connection.
+
+        Raises:
+            InvalidRequest: The request is not open, or of an MCP server and `always`.
+        """
+        await self._decide(request, True, always, None)
+
+    async def reject(
+        self,
+        request: ToolApprovalRequest,
+        *,
+        message: str | None = None,
+        always: bool = False,
+    ) -> None:
+        """Tell the model that a tool may not run.
+
+        Args:
+            request: From `tool_approval_requested`.
+            message: What the model is told.
+            always: Whether this tool is refused from now on, in this connection.
+
+        Raises:
+            InvalidRequest: The request is not open, or of an MCP server and `always`.
+        """
+        await self._decide(request, False, always, message)
+
+    async def _decide(
+        self,
+        request: ToolApprovalRequest,
+        approve: bool,
+        always: bool,
+        message: str | None,
+    ) -> None:
+        if self._run is None:
+            raise InvalidRequest("There is no connection.", code="not_connected")
+        await self._run.decide(request, approve, always=always, message=message)

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -25,6 +26,9 @@ MAX_BODY = 256 * 1024
 _LINGER_BYTES = 4 * 2**20
 _LINGER_SECONDS = 1.0
 
+_MAX_FIELDS = 500
+
+_FORM = "application/x-www-form-urlencoded"
 _JSON = "application/json"
 _SDP = "application/sdp"
 _MULTIPART = "multipart/form-data"
@@ -42,6 +46,24 @@ async def read_json(request: Request, seconds: float) -> dict[str, Any]:
     if _content_type(request) != _JSON:
         raise _unsupported(_JSON)
     return json_object(body)
+
+
+async def read_form(request: Request, seconds: float) -> list[tuple[str, str]]:
+    """Read the fields of a form, in their order, with those that are empty.
+
+    Raises:
+        InvalidRequest: It is none, too large or too late.
+    """
+    body = await _read(request, MAX_BODY, seconds)
+    if _content_type(request) != _FORM:
+        raise _unsupported(_FORM)
+    try:
+        text = body.decode()
+        return parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_FIELDS)
+    except ValueError:
+        raise InvalidRequest(
+            "The body is not a form, or one with too many fields.", code="invalid_form"
+        ) from None
 
 
 async def read_text(request: Request, seconds: float, field: str) -> str:

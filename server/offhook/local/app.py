@@ -9,22 +9,23 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
-from offhook.errors import InvalidRequest, NotFound
+from offhook.errors import InvalidRequest
 from offhook.events import new_id
 from offhook.http.body import read_json, read_offer, read_text
 from offhook.http.failures import HANDLERS
+from offhook.http.handshake import not_found
 from offhook.local.calls import Calls
 from offhook.local.faults import CALL, HEADER, REQUEST, Fault, Faults
 from offhook.local.keys import Keys, bearer, mint_request
 from offhook.local.models import Models
-from offhook.local.socket import refuse_socket, serve_socket
+from offhook.local.socket import serve_socket
+from offhook.media.factory import PeerFactory
+from offhook.media.network import Network
 from offhook.protocol import sdp
 from offhook.protocol.session_config import requested, shown
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from starlette.requests import Request
-    from starlette.types import Receive, Scope, Send
+    from starlette.websockets import WebSocket
 
     from offhook.protocol.session_config import Session
     from offhook.settings import LocalSettings
@@ -49,7 +50,7 @@ class LocalEndpoint:
         key = settings.api_key
         self.keys = Keys(key.get_secret_value() if key else None)
         self.models = Models(settings)
-        self.calls = Calls()
+        self.calls = Calls(PeerFactory(Network.of(settings)))
         self.faults = Faults(settings.faults)
         self._seconds = settings.session_seconds
 
@@ -111,14 +112,6 @@ class LocalEndpoint:
     async def socket(self, websocket: WebSocket) -> None:
         """`WS /v1/realtime?model=` and `?call_id=`."""
         await serve_socket(websocket, self)
-
-    async def not_found(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a WebSocket that nobody serves as the other requests are."""
-        if scope["type"] == "websocket":
-            error = NotFound("There is nothing here.", code="not_found")
-            await refuse_socket(WebSocket(scope, receive, send), error)
-        else:
-            raise HTTPException(404)
 
     async def arm_faults(self, request: Request) -> Response:
         """`POST /faults`: let the next requests go wrong."""
@@ -190,5 +183,5 @@ def create_app(settings: LocalSettings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=endpoint.lifespan,
     )
-    app.router.default = endpoint.not_found
+    app.router.default = not_found
     return app

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound
 from offhook.events import Event, new_id, serialise
+from offhook.http.race import after, first, until
 from offhook.local.connection import Connection
-from offhook.local.race import after, first, until
-from offhook.media.peer import Peer
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from offhook.local.faults import Fault, Sink
+    from offhook.media.factory import PeerFactory
     from offhook.protocol.session_config import Session
     from offhook.speech.engines import Engines
 
@@ -34,14 +34,16 @@ class Call:
         farewell: The code and the reason with which its sidebands are closed then.
     """
 
-    def __init__(self, session: Session, engines: Engines, fault: Fault) -> None:
+    def __init__(
+        self, session: Session, engines: Engines, fault: Fault, peers: PeerFactory
+    ) -> None:
         self.call_id = new_id("rtc")
         self.ended = asyncio.Event()
         self.farewell = (1000, "The call has ended.")
         self._expires_at = session["expires_at"]
         self._fault = fault
         self._sidebands: list[Sink] = []
-        self._peer = Peer(self, self._pull)
+        self._peer = peers.make(self, self._pull)
         self._tell_caller = fault.sieve(lambda e: self._peer.send(serialise(e)))
         self._connection = Connection(
             Endpoint(session, playout=True), engines, self._send
@@ -135,19 +137,25 @@ class Calls:
     """All live calls, each in a task of one group.
 
     Use as an async context manager; leaving hangs up on everybody.
+
+    Args:
+        peers: Makes the callers' peers.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, peers: PeerFactory) -> None:
+        self._peers = peers
         self._live: dict[str, Call] = {}
         self._tasks = asyncio.TaskGroup()
 
     async def __aenter__(self) -> Calls:
+        await self._peers.__aenter__()
         await self._tasks.__aenter__()
         return self
 
     async def __aexit__(self, *error: object) -> None:
         await asyncio.gather(*(call.hang_up() for call in self._live.values()))
         await self._tasks.__aexit__(None, None, None)
+        await self._peers.__aexit__(*error)
 
     async def answer(
         self, offer: str, session: Session, engines: Engines, fault: Fault
@@ -156,8 +164,9 @@ class Calls:
 
         Raises:
             InvalidRequest: `invalid_offer`.
+            ServerError: `server_busy`.
         """
-        call = Call(session, engines, fault)
+        call = Call(session, engines, fault, self._peers)
         sdp = await call.answer(offer)
         self._live[call.call_id] = call
         self._tasks.create_task(self._run(call))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from offhook.errors import ServerError
+from offhook.http.handshake import quiet_refusals
 from offhook.local.app import create_app
 
 if TYPE_CHECKING:
@@ -90,13 +91,8 @@ async def _run(settings: LocalSettings) -> None:
         await stop.wait()
 
 
-def _is_no_denial(record: logging.LogRecord) -> bool:
-    # uvicorn takes a handshake that was refused with an answer for one forgotten.
-    return "without completing handshake" not in str(record.msg)
-
-
 def _config(app: Starlette) -> uvicorn.Config:
-    logging.getLogger("uvicorn.error").addFilter(_is_no_denial)
+    quiet_refusals()
     return uvicorn.Config(
         app,
         log_config=None,

@@ -11,13 +11,19 @@ from typing import TYPE_CHECKING, Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from offhook.errors import InvalidRequest, OffhookError
-from offhook.events import Event, new_id, serialise
-from offhook.http.failures import answer
+from offhook.events import Event, serialise
+from offhook.http.handshake import (
+    accept,
+    is_beta,
+    offered_key,
+    refuse_beta,
+    refuse_socket,
+)
+from offhook.http.race import after, first, until
 from offhook.local.calls import Call
 from offhook.local.connection import Connection
 from offhook.local.faults import CALL, SIDEBAND, Fault
 from offhook.local.keys import bearer
-from offhook.local.race import after, first, until
 from offhook.protocol.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -29,8 +35,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
-_BETA_PROTOCOL = "openai-beta.realtime-v1"
 # What may wait for a client that does not read, before it is hung up on: 25 minutes
 # of speech, which goes out as fast as it is made.
 _UNREAD_BYTES = 96 * 2**20
@@ -44,18 +48,15 @@ async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
     With `?call_id=` it is a sideband: a second way to control a call that has its
     audio elsewhere.
     """
-    offered = websocket.scope.get("subprotocols", [])
     try:
-        session, fault = await _admit(websocket, offered, local)
+        session, fault = await _admit(websocket, local)
         engines = await local.models.loaded()
     except OffhookError as error:
         await refuse_socket(websocket, error)
         return
-    # Select `realtime` if it was offered and nothing otherwise: browsers abort on the
-    # one mistake, Python's websockets on the other.
-    await websocket.accept("realtime" if "realtime" in offered else None)
-    if _is_beta(websocket, offered):
-        await _refuse_beta(websocket)
+    await accept(websocket)
+    if is_beta(websocket):
+        await refuse_beta(websocket)
         return
     outgoing = _Outgoing()
     try:
@@ -68,12 +69,6 @@ async def serve_socket(websocket: WebSocket, local: LocalEndpoint) -> None:
         await _close(websocket, 1011, "The session failed.")
     else:
         await _part(websocket, end)
-
-
-async def refuse_socket(websocket: WebSocket, error: OffhookError) -> None:
-    """Refuse a handshake before the upgrade, so that clients see the status."""
-    _log.info("refused a WebSocket: %d %s: %s", error.status, error.code, error)
-    await websocket.send_denial_response(answer(error))
 
 
 async def _converse(
@@ -181,10 +176,9 @@ async def _close(
 
 
 async def _admit(
-    websocket: WebSocket, offered: list[str], local: LocalEndpoint
+    websocket: WebSocket, local: LocalEndpoint
 ) -> tuple[Session | Call, Fault]:
-    named = [p for p in offered if p.startswith(_KEY_PROTOCOL)]
-    key = named[0].removeprefix(_KEY_PROTOCOL) if named else bearer(websocket.headers)
+    key = offered_key(websocket) or bearer(websocket.headers)
     minted = local.keys.check(key, time.time())
     query = websocket.query_params
     able = SIDEBAND if "call_id" in query else CALL
@@ -208,24 +202,6 @@ async def _admit(
             "You must provide a model parameter.", code="missing_model", param="model"
         )
     return local.session(minted, wanted, fault), fault
-
-
-def _is_beta(websocket: WebSocket, offered: list[str]) -> bool:
-    return "openai-beta" in websocket.headers or _BETA_PROTOCOL in offered
-
-
-async def _refuse_beta(websocket: WebSocket) -> None:
-    error = {
-        "type": "invalid_request_error",
-        "code": "beta_api_shape_disabled",
-        "message": "The Realtime Beta API is no longer supported. Please use "
-        "/v1/realtime for the GA API.",
-        "param": None,
-        "event_id": None,
-    }
-    event = {"type": "error", "event_id": new_id("event"), "error": error}
-    await websocket.send_text(serialise(event))
-    await websocket.close(4000, "beta_api_shape_disabled")
 
 
 async def _read(

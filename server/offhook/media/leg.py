@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from offhook.errors import InvalidRequest, ServerError
+from offhook.media.bypass import RtpPath, opus_payload_type
 from offhook.media.mixer import Mixer
 from offhook.media.playing import Alone, Under, encoded
-from offhook.media.private import RtpPath, opus_payload_type
 from offhook.media.sounds import LiveSource, Sound
 from offhook.protocol import rtp
 

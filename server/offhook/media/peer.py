@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Protocol
 
 from aiortc import (
@@ -15,23 +17,36 @@ from aiortc import (
     RTCSessionDescription,
 )
 from aiortc.exceptions import InvalidStateError
-from aiortc.sdp import SessionDescription
 
-from offhook.errors import InvalidRequest
-from offhook.media.private import listen_eagerly, offer_loopback_when_alone
+from offhook.errors import OffhookError
+from offhook.media import private
+from offhook.media.hardening import close, harden
+from offhook.media.intake import Intake
+from offhook.media.network import Network
+from offhook.media.presence import SILENCE_SECONDS, gone
+from offhook.media.servers import IceServers
 from offhook.media.tracks import PulledTrack, pcm_of
-from offhook.protocol import sdp
+from offhook.protocol.candidates import admitted
+from offhook.protocol.narrowing import narrowed
+from offhook.protocol.sdp import invalid
+from offhook.tasks import beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from offhook.media.filter import SourceFilter
+
 _log = logging.getLogger(__name__)
 
 # aioice itself never gives up on an offer without end-of-candidates.
-_CONNECT_SECONDS = 15.0
+CONNECT_SECONDS = 15.0
 # How long the last events may take to reach the caller.
 _DRAIN_SECONDS = 1.0
+# To addresses that an offer names: 70 checks, 7 of each of 10.
+_MAX_CHECK_BYTES = 70 * 88
+# What waits for a caller who takes nothing; who is only slow has less.
+_MAX_UNSENT_BYTES = 8 * 2**20
 
 
 class Listener(Protocol):
@@ -50,13 +65,17 @@ class Listener(Protocol):
 class Peer:
     """A peer connection that answers one offer.
 
-    Use as `async with Peer(...) as peer`; leaving closes the connection. `closed`
-    completes when the other side is gone.
+    Use as `async with Peer(...) as peer`; leaving closes the connection.
 
     Args:
         listener: Hears what arrives.
         pull: The audio to send; see `PulledTrack`.
+        network: What the operator says about the network.
+        servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
+        silence: How many seconds nothing may come from a caller who has connected,
+            before that is logged; as many more, and the call is over.
+        settled: Called once the caller has connected, or will not any more.
     """
 
     def __init__(
@@ -64,13 +83,24 @@ class Peer:
         listener: Listener,
         pull: Callable[[int], bytes],
         *,
-        patience: float = _CONNECT_SECONDS,
+        network: Network | None = None,
+        servers: IceServers | None = None,
+        patience: float = CONNECT_SECONDS,
+        silence: float = SILENCE_SECONDS,
+        settled: Callable[[], None] = lambda: None,
     ) -> None:
-        offer_loopback_when_alone()
+        private.offer_loopback_when_alone()
+        private.measure_levels_quickly()
         self._listener = listener
+        self._network = network or Network()
+        self._servers = servers or IceServers(self._network)
         self._patience = patience
-        # No STUN server by default: a dead one costs five seconds per call.
+        self._silence = silence
+        self._tell_settled: Callable[[], None] | None = settled
+        # The servers are asked in gathering.py, which knows which of them answer.
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self._filters: list[SourceFilter] = []
+        self._intake = Intake()
         self._track = PulledTrack(pull)
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -95,31 +125,38 @@ class Peer:
     async def answer(self, offer: str) -> str:
         """Take the offer and return the answer, our candidates included.
 
+        Args:
+            offer: One that `check_offer` has passed.
+
         Raises:
             InvalidRequest: `invalid_offer`.
+            ServerError: There is no port left.
         """
-        # Not one candidate of the caller's is used: its checks reach us and prove
-        # who it is (peer-reflexive discovery), and nobody can aim us at a third party.
-        usable = sdp.without_candidates(offer)
         try:
-            _check_bundle(usable)
             await self._connection.setRemoteDescription(
-                RTCSessionDescription(usable, "offer")
+                RTCSessionDescription(narrowed(offer, self._admitted(offer)), "offer")
             )
             self._direct()
+            # Bytes: what an offer starts is less than itself, and not much.
+            allowance = min(len(offer), _MAX_CHECK_BYTES)
+            self._filters = harden(
+                self._connection, self._network, self._servers, self._break, allowance
+            )
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
             )
-        except OSError:
-            raise  # ours: there is no socket left
+        except (OffhookError, OSError):
+            raise
         except Exception as error:
             # aiortc checks what it parses with assertions and bare exceptions.
             _log.info("offer refused: %s", type(error).__name__)
-            raise InvalidRequest(
-                "Invalid SDP offer. Please try again with a WHIP-compliant offer.",
-                code="invalid_offer",
-            ) from None
+            raise invalid("it does not fit WebRTC's rules") from None
         return self._connection.localDescription.sdp
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """How many datagrams were kept from the connection, by reason."""
+        return sum((filter.dropped for filter in self._filters), Counter())
 
     async def run(self) -> None:
         """Return when the call is over, or was never connected in time."""
@@ -129,7 +166,9 @@ class Peer:
         except TimeoutError:
             _log.info("the caller did not connect within %.0f s", self._patience)
             return
-        await self._closed.wait()
+        async with AsyncExitStack() as stack:
+            beside(stack, self._watch())
+            await self._closed.wait()
 
     async def connected(self) -> None:
         """Return when the caller has connected, or the call is over."""
@@ -145,6 +184,8 @@ class Peer:
         except (ValueError, InvalidStateError, ConnectionError) as error:
             # Larger than the other side takes, or it is just closing.
             _log.warning("event of %d bytes not sent: %s", len(text), error)
+        if channel.bufferedAmount > _MAX_UNSENT_BYTES:
+            self._cut("takes no events")
 
     def mute(self) -> None:
         """Send no audio any more."""
@@ -166,28 +207,40 @@ class Peer:
 
     async def vanish(self) -> None:
         """Close a connection that was made, without a goodbye: nothing is sent."""
-        sctp = self._connection.sctp
-        transports = [t.receiver.transport for t in self._connection.getTransceivers()]
-        for transport in (*transports, *([sctp.transport] if sctp else ())):
+        for transport in private.transports(self._connection):
             await transport.transport.stop()
         await self.close()
 
     async def close(self) -> None:
         """Close the connection; safe to call twice, and to cancel."""
-        self._closed.set()
-        self._connected.set()
+        self._end()
         # aiortc cannot go on with a close that was cancelled, and whoever closes
         # again waits for the first one: so the closing itself is never cancelled.
         if self._closing is None:
             self._closing = asyncio.create_task(self._close())
         await asyncio.shield(self._closing)
 
+    async def _watch(self) -> None:
+        await gone(self._connection, self._silence)
+        self._end()
+
     async def _close(self) -> None:
-        await self._connection.close()
+        await close(self._connection, self._filters)
         if self._reader:
             # A call that never connected has a track that never ends.
             self._reader.cancel()
             await asyncio.wait([self._reader])
+
+    def _admitted(self, offer: str) -> list[str]:
+        """Choose the caller's addresses to try.
+
+        By default none: its own checks reach us and prove who it is (peer-reflexive
+        discovery), and nobody can aim us at a third party.
+        """
+        if self._network.candidates == "none":
+            return []
+        lan = self._network.candidates == "lan"
+        return admitted(offer, lan=lan, own=private.own_networks())
 
     def _direct(self) -> None:
         """Talk on the first audio line, and take nothing on any other.
@@ -209,38 +262,58 @@ class Peer:
             return
         for transceiver in self._connection.getTransceivers():
             if transceiver.receiver.track is track:
-                listen_eagerly(transceiver.receiver)
+                private.listen_eagerly(transceiver.receiver)
         self._reader = asyncio.create_task(self._read(track))
 
     async def _read(self, track: MediaStreamTrack) -> None:
-        async for pcm in pcm_of(track):
-            self._listener.audio(pcm)
+        try:
+            async for pcm in pcm_of(track):
+                self._listener.audio(pcm)
+        except Exception:
+            _log.exception("the caller's audio could not be taken: the call ends")
+            self._end()
 
     def _on_channel(self, channel: RTCDataChannel) -> None:
+        if reason := self._intake.channel():
+            self._cut(reason)
         # Any label will do, the first channel wins: Azure's guide names it otherwise.
         if self._channel:
             return
         self._channel = channel
-        channel.on("message", self._listener.message)
+        channel.on("message", self._on_message)
         channel.on("close", self._closed.set)
         self._listener.opened()
+
+    def _on_message(self, text: str | bytes) -> None:
+        if reason := self._intake.event(len(text)):
+            self._cut(reason)
+        elif not self._closed.is_set():
+            self._listener.message(text)
+
+    def _cut(self, reason: str) -> None:
+        if not self._closed.is_set():
+            _log.warning("the caller %s: the call ends", reason)
+        self._end()
+
+    def _break(self, error: Exception) -> None:
+        """End a call that its caller, or we, have broken; the others go on."""
+        if not self._closed.is_set():
+            _log.warning("the call broke: %s", type(error).__name__, exc_info=error)
+        self._end()
 
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
-            self._connected.set()
+            self._settle()
         elif state in ("failed", "closed"):
-            self._connected.set()
-            self._closed.set()
+            self._end()
 
+    def _settle(self) -> None:
+        self._connected.set()
+        if self._tell_settled:
+            tell, self._tell_settled = self._tell_settled, None
+            tell()
 
-def _check_bundle(offer: str) -> None:
-    """Refuse a BUNDLE of lines that are not there (RFC 9143 §7.2).
-
-    aiortc would leave the others without a transport, and could not even close.
-    """
-    description = SessionDescription.parse(offer)
-    mids = {media.rtp.muxId for media in description.media}
-    for group in description.group:
-        if not mids.issuperset(group.items):
-            raise ValueError("a group names an unknown mid")
+    def _end(self) -> None:
+        self._settle()
+        self._closed.set()

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import fractions
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
-from av import AudioFrame
+from av import AudioFrame, Packet
 
-from offhook.audio import Resampler, silence
+from offhook.audio import Resampler, from_float, silence
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+
+    from numpy.typing import NDArray
 
 FRAME_MS = 20
 _RATE = 48000
@@ -81,17 +83,30 @@ class PulledTrack(MediaStreamTrack):
 
 
 async def pcm_of(track: MediaStreamTrack) -> AsyncIterator[bytes]:
-    """Read a remote audio track as 24 kHz PCM until it ends."""
+    """Read an audio track as 24 kHz PCM until it ends."""
     rate, resampler = _RATE, Resampler(_RATE, 24000)
     while True:
         try:
-            frame = await track.recv()
+            data = await track.recv()
         except MediaStreamError:
             return
-        if isinstance(frame, AudioFrame):
-            if frame.sample_rate != rate:  # a caller without Opus has G.711 or G.722
-                rate = frame.sample_rate
-                resampler = Resampler(rate, 24000)
-            # aiortc decodes Opus to interleaved stereo; a microphone has both alike.
-            left = frame.to_ndarray().reshape(-1, frame.layout.nb_channels)[:, 0]
-            yield resampler.feed(left.astype("<i2").tobytes())
+        # A player that does not decode (MediaPlayer's decode=False) gives packets.
+        for frame in data.decode() if isinstance(data, Packet) else (data,):
+            if isinstance(frame, AudioFrame):
+                if frame.sample_rate != rate:  # who has no Opus has G.711 or G.722
+                    rate = frame.sample_rate
+                    resampler = Resampler(rate, 24000)
+                yield resampler.feed(_mono(frame))
+
+
+def _mono(frame: AudioFrame) -> bytes:
+    samples: NDArray[Any] = frame.to_ndarray()
+    if not frame.format.is_planar:
+        samples = samples.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.int16:
+        # aiortc decodes Opus to stereo; a microphone has both sides alike.
+        whole: NDArray[np.int16] = samples.mean(axis=0, dtype=np.float32).astype("<i2")
+        return whole.tobytes()
+    if samples.dtype.kind != "f":
+        samples = samples.astype(np.float64) / -float(np.iinfo(samples.dtype).min)
+    return from_float(samples.mean(axis=0, dtype=np.float32))

@@ -13,19 +13,24 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
-from offhook.protocol.client_config import session_update
 from offhook.protocol.history import History
-from offhook.protocol.history_edits import edits, replay
+from offhook.protocol.history_edits import replay
+from offhook.protocol.history_requests import HistoryRequests
 from offhook.protocol.playback import AudioPart, PlaybackLedger, duration_ms
 from offhook.protocol.responses import ResponseSequencer
+from offhook.protocol.session_requests import SessionRequests, output_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from offhook.events import Event
     from offhook.protocol.items import Item
-    from offhook.protocol.session_config import Session
+
+
+# What handlers raise at events that are not as they should be, or cannot be followed.
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidRequest)
 
 
 @dataclass(frozen=True)
@@ -53,16 +58,16 @@ class Client:
 
     def __init__(self, ledger: PlaybackLedger | None) -> None:
         self.history = History()
-        self.session: Session = {}
         self._ledger = ledger
         self._responses = ResponseSequencer()
-        self._config: Session | None = None
+        self._rewriting = HistoryRequests()
+        self._session = SessionRequests()
+        # By response, as it was when the response began.
         self._formats: dict[str, Any] = {}
-        self._edits = 0
         self._out: list[Transmit | Tell] = []
         self._handlers: dict[str, Callable[[Event, float], None]] = {
-            "session.created": self._session,
-            "session.updated": self._session,
+            "session.created": self._session_told,
+            "session.updated": self._session_told,
             "response.created": self._response_created,
             "response.done": self._response_done,
             "response.output_audio.delta": self._audio,
@@ -82,13 +87,40 @@ class Client:
     def reset(self) -> None:
         """Forget what belongs to a connection; the history stays."""
         self._responses.reset()
+        self._rewriting.reset()
         if self._ledger:
             self._ledger.reset()
         self._formats.clear()
 
-    def configure(
-        self, config: Mapping[str, Any], model: str | None = None
+    def open(
+        self,
+        config: Mapping[str, Any] | None,
+        model: str | None = None,
+        *,
+        joined: bool = False,
     ) -> list[str]:
+        """Begin a connection: ask for the session that the user wants.
+
+        What the configuration leaves open is as in the JavaScript SDK. A call that is
+        joined keeps its own settings; with no configuration it is asked for nothing.
+
+        Args:
+            config: The user's, in any vocabulary.
+            model: Goes along where the configuration names none.
+            joined: Whether the session is somebody else's call.
+
+        Returns:
+            What is wrong with the configuration and was put right.
+
+        Raises:
+            InvalidRequest: `audio` or a part of it is not an object.
+        """
+        self.history.replace()
+        events, warnings = self._session.open(config, model, joined=joined)
+        self._transmit(*events)
+        return warnings
+
+    def configure(self, config: Mapping[str, Any]) -> list[str]:
         """Send a `session.update`; what is not given stays as it was sent before.
 
         Returns:
@@ -97,9 +129,8 @@ class Client:
         Raises:
             InvalidRequest: `audio` or a part of it is not an object.
         """
-        session, warnings = session_update(config, model, base=self._config)
-        self._config = session
-        self._transmit({"type": "session.update", "session": session})
+        events, warnings = self._session.change(config)
+        self._transmit(*events)
         return warnings
 
     def resume(self) -> list[str]:
@@ -108,8 +139,7 @@ class Client:
         Returns:
             What of the history it cannot have.
         """
-        if self._config is not None:
-            self._transmit({"type": "session.update", "session": self._config})
+        self._transmit(*self._session.again())
         events, warnings = replay(self.history.items)
         self._transmit(*events)
         return warnings
@@ -229,8 +259,7 @@ class Client:
         Raises:
             InvalidRequest: An item has no id, or two have the same.
         """
-        events, warnings = edits(old, new, first=self._edits + 1)
-        self._edits += len(events)
+        events, warnings = self._rewriting.rewrite(old, new)
         self._transmit(*events)
         return warnings
 
@@ -243,6 +272,7 @@ class Client:
             self._tell("error", told.TransportError(fault, fault.get("event_id")))
         else:
             self._tell(event["type"], event)
+        self._rewriting.take(event)
         requests = self._responses.take(event)
         for change in self.history.take(event):
             if change.kind == "deleted":
@@ -254,7 +284,7 @@ class Client:
             # What a server that is not quite OpenAI's leaves out breaks nothing.
             try:
                 handler(event, now_ms)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except _MALFORMED as error:
                 self._tell("error", told.TransportError(error))
         self._transmit(*requests)
 
@@ -264,20 +294,22 @@ class Client:
     def _tell(self, name: str, *payload: Any) -> None:
         self._out.append(Tell(name, payload))
 
-    def _session(self, event: Event, _: float) -> None:
-        self.session = event["session"]
+    def _session_told(self, event: Event, _: float) -> None:
+        self._transmit(*self._session.take(event))
 
     def _response_created(self, event: Event, _: float) -> None:
         response = event["response"]
-        output = (response.get("audio") or {}).get("output") or {}
-        self._formats[response["id"]] = output.get("format")
-        self._tell("turn_started", told.TurnStarted(response["id"], event))
+        response_id = response.get("id") or ""
+        format_ = output_format(response) or self._session.output_format
+        self._formats[response_id] = format_
+        self._tell("turn_started", told.TurnStarted(response_id, event))
 
     def _response_done(self, event: Event, _: float) -> None:
         response = event["response"]
-        self._formats.pop(response["id"], None)
+        response_id = response.get("id") or ""
+        self._formats.pop(response_id, None)
         if self._ledger:
-            self._ledger.finish(response["id"])
+            self._ledger.finish(response_id)
         used = response.get("usage") or {}
         usage = told.Usage(
             used.get("input_tokens") or 0,
@@ -286,8 +318,9 @@ class Client:
             used.get("output_token_details") or {},
         )
         self._tell("usage_update", usage)
-        ended = (response["id"], response["status"], tuple(response["output"]), usage)
-        self._tell("turn_done", told.TurnDone(*ended))
+        status, output = response.get("status") or "", response.get("output") or ()
+        done = told.TurnDone(response_id, status, tuple(output), usage)
+        self._tell("turn_done", done)
 
     def _audio(self, event: Event, now_ms: float) -> None:
         part = _spoken(event)
@@ -297,10 +330,7 @@ class Client:
             data = base64.b64decode(event["delta"], validate=True)
         except binascii.Error as error:
             raise ValueError("audio that is not base64") from error
-        format_ = self._formats.get(part.response_id)
-        if format_ is None:
-            output = (self.session.get("audio") or {}).get("output") or {}
-            format_ = output.get("format")
+        format_ = self._formats.get(part.response_id) or self._session.output_format
         self._ledger.add(part, duration_ms(len(data), format_), now_ms)
         self._tell("audio", told.Audio(data, *part))
 
@@ -338,15 +368,14 @@ class Client:
                 arguments = json.loads(item.get("arguments") or "{}")
                 named = (item["id"], item["server_label"], item["name"], arguments)
                 self._tell("mcp_approval_request", told.McpApprovalRequest(*named))
-            case "mcp_call":
-                self._tell("mcp_tool_call_completed", told.McpToolCallCompleted(item))
+            case "mcp_call" | "mcp_tool_call":
+                kept = self.history.get(item["id"]) or item
+                self._tell("mcp_tool_call_completed", told.McpToolCallCompleted(kept))
 
     def _speech_started(self, _: Event, now_ms: float) -> None:
         if self._ledger is None:
             return  # the server has cleared its own buffer
-        heard = (self.session.get("audio") or {}).get("input") or {}
-        detection = heard.get("turn_detection") or {}
-        self.interrupt(now_ms, cancel=not detection.get("interrupt_response"))
+        self.interrupt(now_ms, cancel=not self._session.interrupts)
 
 
 def _spoken(event: Event) -> AudioPart:

@@ -11,32 +11,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest
-from offhook.protocol.session_config import DEFAULT_MODEL, Session, SessionPatch
+from offhook.protocol.session_names import DEFAULT_MODEL, SETTINGS
 
-# The names known at one level, each with those below it.
-Names = dict[str, "Names"]
+if TYPE_CHECKING:
+    from offhook.protocol.session_config import Session
+    from offhook.protocol.session_names import Names
+
 Path = tuple[str, ...]
 
-
-def _names(annotation: Any) -> Names:
-    """Collect the fields of every model in a type."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        fields = annotation.model_fields.items()
-        return {name: _names(field.annotation) for name, field in fields}
-    found: Names = {}
-    for part in get_args(annotation):
-        found |= _names(part)
-    return found
-
-
-_NAMES = _names(SessionPatch)
-# The JavaScript SDK knows it; the local endpoint does not.
-_NAMES["audio"]["input"]["turn_detection"]["model_version"] = {}
 _BETA: dict[str, Path] = {
     "modalities": ("output_modalities",),
     "max_response_output_tokens": ("max_output_tokens",),
@@ -89,7 +74,7 @@ def defaults() -> Session:
             },
             "output": {
                 "format": {"type": "audio/pcm", "rate": 24000},
-                "speed": 1.0,
+                "speed": 1,
             },
         },
     }
@@ -107,8 +92,8 @@ def session_update(
         config: In any of the three vocabularies. Unknown names pass as they are, and
             None is the API's null, except for `audio` and its two sides.
         model: Goes along where the config names none.
-        base: Another config, which holds where the first says nothing; for example
-            `defaults()`.
+        base: Another config, which holds where the first says nothing, if it is for a
+            session of the same type; for example `defaults()`.
 
     Returns:
         The session, which shares nothing with the arguments, and warnings: where one
@@ -124,10 +109,11 @@ def session_update(
         if other and other.value != setting.value:
             warnings.append(_twice(other.written, setting.written))
         held[setting.path] = setting
-    session: Session = {"type": "realtime"}
-    for setting in sorted(_settings(base or {}, []), key=lambda s: s.rank):
-        _put(session, setting.path, setting.value)
-    kind = held[("type",)].value if ("type",) in held else session["type"]
+    kind = held[("type",)].value if ("type",) in held else "realtime"
+    session: Session = {"type": kind}
+    if base and base.get("type", "realtime") == kind:
+        for setting in sorted(_settings(base, []), key=lambda s: s.rank):
+            _put(session, setting.path, setting.value)
     if model is not None and kind == "realtime":
         session["model"] = model
     for path, setting in held.items():
@@ -154,7 +140,7 @@ def _settings(config: Mapping[str, Any], warnings: list[str]) -> Iterator[_Setti
 def _group(
     group: Mapping[str, Any], at: Path, rank: int, warnings: list[str], where: str = ""
 ) -> Iterator[_Setting]:
-    names = _NAMES
+    names = SETTINGS
     for step in at:
         names = names[step]
     for key, value in group.items():
@@ -169,7 +155,7 @@ def _group(
 
 
 def _value(value: Any, path: Path, written: str, warnings: list[str]) -> Any:
-    names = _NAMES
+    names = SETTINGS
     for step in path:
         names = names.get(step, {})
     value = _respelled(value, names, written, warnings)

@@ -76,6 +76,10 @@ class History:
         shown = (self._shown(item_id) for item_id in self._order)
         return tuple(item for item in shown if item)
 
+    def get(self, item_id: str) -> Item | None:
+        """Return a copy of an item, if it is there to be shown."""
+        return self._shown(item_id)
+
     def replace(self, items: Iterable[Item] = ()) -> None:
         """Begin anew, for example at a new connection."""
         self._aside.clear()

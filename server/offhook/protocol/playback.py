@@ -27,7 +27,7 @@ def duration_ms(byte_count: int, format_: dict[str, Any] | str | None) -> float:
     if fields.get("type") in _ONE_BYTE_SAMPLES:
         return byte_count / 8
     rate = fields.get("rate")
-    if fields.get("type") == "audio/pcm" and isinstance(rate, int) and rate > 0:
+    if fields.get("type") == "audio/pcm" and isinstance(rate, int | float) and rate > 0:
         return byte_count * 1000 / (2 * rate)
     return byte_count / _BYTES_PER_MS
 

@@ -51,11 +51,17 @@ class Playout:
     def __init__(self) -> None:
         self._queue: deque[_Queued] = deque()
         self._playing: str | None = None
+        self._position: tuple[str, float] | None = None
 
     @property
     def busy(self) -> bool:
         """Whether anything is being played or waits to be."""
         return bool(self._queue)
+
+    @property
+    def position(self) -> tuple[str, float] | None:
+        """The item that was played last, and how many milliseconds of it."""
+        return self._position
 
     def put(self, response_id: str, item_id: str, pcm: bytes) -> None:
         """Queue audio behind what is there."""
@@ -88,6 +94,7 @@ class Playout:
             del entry.audio[: len(chunk)]
             entry.played_bytes += len(chunk)
             pcm += chunk
+            self._position = (entry.item_id, entry.played_bytes / _BYTES_PER_MS)
             if entry.audio or not entry.complete:
                 break
             self._queue.popleft()

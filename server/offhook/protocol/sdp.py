@@ -26,7 +26,7 @@ _NEEDED = {
     # RFC 8122 §5; further hashes may follow, but WebRTC needs SHA-256.
     "fingerprint": re.compile(r"(?i:sha-256) [0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){31}"),
 }
-_CANDIDATES = ("a=candidate:", "a=end-of-candidates")
+_MID = re.compile(r"[!#$%&'*+.^_`{|}~\w-]{1,32}", re.ASCII)
 
 
 def check_offer(offer: bytes) -> str:
@@ -36,46 +36,41 @@ def check_offer(offer: bytes) -> str:
         InvalidRequest: It is not; the message says what is wrong.
     """
     if not offer.strip():
-        raise _invalid("it is empty")
+        raise invalid("it is empty")
     if len(offer) > MAX_BYTES:
-        raise _invalid(f"it is larger than {MAX_BYTES // 1024} KiB")
+        raise invalid(f"it is larger than {MAX_BYTES // 1024} KiB")
     try:
         text = offer.decode()
     except UnicodeDecodeError:
-        raise _invalid("it is not UTF-8 text") from None
+        raise invalid("it is not UTF-8 text") from None
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     if lines[0] != "v=0":
-        raise _invalid("it does not start with v=0")
+        raise invalid("it does not start with v=0")
     if lines.pop():
-        raise _invalid("its last line has no end: send the SDP as it is, unstripped")
+        raise invalid("its last line has no end: send the SDP as it is, unstripped")
     _check_lines(lines)
     _check_media([line for line in lines if line.startswith("m=")])
     _check_attributes(lines)
+    _check_bundle(lines)
     return text
-
-
-def without_candidates(sdp: str) -> str:
-    """Drop the candidates; every other line stays as it is, line ends included."""
-    lines = sdp.splitlines(keepends=True)
-    return "".join(line for line in lines if not line.startswith(_CANDIDATES))
 
 
 def _check_lines(lines: list[str]) -> None:
     for number, line in enumerate(lines, 1):
         if len(line) > MAX_LINE:
-            raise _invalid(f"line {number} is longer than {MAX_LINE} characters")
+            raise invalid(f"line {number} is longer than {MAX_LINE} characters")
         if not _LINE.fullmatch(line):
-            raise _invalid(f"line {number} is not of the form x=…")
+            raise invalid(f"line {number} is not of the form x=…")
 
 
 def _check_media(media: list[str]) -> None:
     if len(media) > MAX_MEDIA:
-        raise _invalid(f"it has more than {MAX_MEDIA} m-lines")
+        raise invalid(f"it has more than {MAX_MEDIA} m-lines")
     if not all(_MEDIA.fullmatch(line) for line in media):
-        raise _invalid("an m-line is malformed")
+        raise invalid("an m-line is malformed")
     # RFC 3264 §6: port 0 is an m-line that is not wanted.
     if not any(re.match(r"m=audio (?!0[ /])", line) for line in media):
-        raise _invalid("it has no audio m-line")
+        raise invalid("it has no audio m-line")
 
 
 def _check_attributes(lines: list[str]) -> None:
@@ -83,12 +78,26 @@ def _check_attributes(lines: list[str]) -> None:
         prefix = f"a={name}:"
         given = [line[len(prefix) :] for line in lines if line.startswith(prefix)]
         if not given:
-            raise _invalid(f"it has no a={name}")
+            raise invalid(f"it has no a={name}")
         # Of several fingerprints one has to be SHA-256; the others may differ.
         enough = any if name == "fingerprint" else all
         if not enough(value.fullmatch(text) for text in given):
-            raise _invalid(f"its a={name} is malformed")
+            raise invalid(f"its a={name} is malformed")
 
 
-def _invalid(reason: str) -> InvalidRequest:
+def _check_bundle(lines: list[str]) -> None:
+    """Check that what is to share a transport is there (RFC 9143 §7.2)."""
+    mids = [line[6:] for line in lines if line.startswith("a=mid:")]
+    if not all(map(_MID.fullmatch, mids)) or len(set(mids)) < len(mids):
+        raise invalid("its a=mid are malformed or not unique")
+    groups = [line.split()[1:] for line in lines if line.startswith("a=group:BUNDLE")]
+    if len(groups) > 1:
+        raise invalid("it has more than one BUNDLE")
+    for group in groups:
+        if not group or len(set(group)) < len(group) or not set(mids).issuperset(group):
+            raise invalid("its BUNDLE names an unknown mid, none, or one twice")
+
+
+def invalid(reason: str) -> InvalidRequest:
+    """Make the error of an offer that cannot be answered."""
     return InvalidRequest(f"Invalid SDP offer: {reason}.", code="invalid_offer")

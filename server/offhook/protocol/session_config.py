@@ -26,11 +26,11 @@ from offhook.protocol.session_fields import (
     Tracing,
     TranscriptionAudio,
 )
+from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.protocol.validation import Strict, check
 
 Session = dict[str, Any]
 
-DEFAULT_MODEL = "gpt-realtime-2.1"
 DEFAULT_VOICE = "marin"
 DEFAULT_INSTRUCTIONS = (
     "You are a friendly voice assistant. Answer briefly and in plain words."

@@ -14,14 +14,15 @@ import json
 import re
 import tomllib
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from offhook.errors import InvalidRequest, NotFound, SettingsError
-from offhook.events import new_id
+from offhook.errors import InvalidRequest, MissingExtra, NotFound, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from offhook.agent import RealtimeAgent
 
 Session = dict[str, Any]
 
@@ -53,29 +54,32 @@ _DEFAULT_AGENT: Session = {
     ),
     "audio": {"output": {"voice": "marin"}},
 }
-# What a caller may see of a session: what its client needs, and nothing that says
-# how the agent works. Everything new in the API stays hidden until it is listed here.
-_VISIBLE: Session = {
-    "model": True,
-    "output_modalities": True,
-    "max_output_tokens": True,
-    "audio": {
-        "input": {
-            "format": True,
-            "noise_reduction": True,
-            "transcription": {"model": True, "language": True},
-            "turn_detection": True,
-        },
-        "output": {"format": True, "voice": True, "speed": True},
-    },
-}
+
+
+class Agent(NamedTuple):
+    """One agent.
+
+    Attributes:
+        session: What the Realtime API is asked for.
+        media: Whether a caller's audio goes to the upstream directly, or is bridged
+            here.
+        brain: An agent of openai-agents', whose tools and guardrails run here.
+    """
+
+    name: str
+    session: Session
+    media: Literal["direct", "bridged"] = "direct"
+    brain: RealtimeAgent[Any] | None = None
 
 
 class Agents:
     """The agents that this server offers, each with its completed session."""
 
     def __init__(
-        self, given: Mapping[str, Mapping[str, Any]] | None = None, *, source: str
+        self,
+        given: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
+        *,
+        source: str,
     ) -> None:
         """Check and complete the given agents, or offer the default one.
 
@@ -86,7 +90,7 @@ class Agents:
         given = {DEFAULT: _DEFAULT_AGENT} if given is None else given
         if not given:
             raise _wrong(source, "names no agent: add a table such as [support]")
-        self._sessions = {
+        self._agents = {
             name: _checked(source, name, fields) for name, fields in given.items()
         }
 
@@ -107,10 +111,17 @@ class Agents:
     @property
     def names(self) -> list[str]:
         """The agents' names, in the order of their file."""
-        return list(self._sessions)
+        return list(self._agents)
 
-    def find(self, name: str | None) -> tuple[str, Session]:
-        """Find an agent and its session; the only one needs no name.
+    @property
+    def bridged(self) -> list[str]:
+        """The names of those whose calls are bridged."""
+        return [
+            agent.name for agent in self._agents.values() if agent.media != "direct"
+        ]
+
+    def find(self, name: str | None) -> Agent:
+        """Find an agent; the only one needs no name.
 
         Raises:
             NotFound: There is no agent of this name.
@@ -118,19 +129,19 @@ class Agents:
         """
         if name is None:
             name = self.names[0] if len(self.names) == 1 else DEFAULT
-            if name not in self._sessions:
+            if name not in self._agents:
                 raise InvalidRequest(
                     "This server has several agents: say which one in 'agent'.",
                     code="missing_agent",
                     param="agent",
                 )
-        if name not in self._sessions:
+        if name not in self._agents:
             raise NotFound(
                 f"There is no agent {name[:64]!r} here.",
                 code="unknown_agent",
                 param="agent",
             )
-        return name, self._sessions[name]
+        return self._agents[name]
 
 
 def complete(fields: Mapping[str, Any]) -> Session:
@@ -152,33 +163,40 @@ def complete(fields: Mapping[str, Any]) -> Session:
     return session
 
 
-def visible(session: Mapping[str, Any], *, session_id: str | None = None) -> Session:
-    """Show a session to its caller, without instructions and tools."""
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "id": session_id or new_id("sess"),
-        "expires_at": 0,  # as OpenAI's answer to a mint has it
-        "output_modalities": ["audio"],
-    } | _picked(session, _VISIBLE)
-
-
-def _checked(source: str, name: str, fields: object) -> Session:
+def _checked(source: str, name: str, fields: object) -> Agent:
     if not _NAME.fullmatch(name):
         raise _wrong(
             source,
             f"agent {name[:64]!r}: a name has up to 64 letters, digits, - and _",
         )
     if not isinstance(fields, dict):
-        raise _wrong(source, f"{name} must be a table: [{name}]")
+        return _with_a_brain(source, name, fields)
     try:
         json.dumps(fields, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise _wrong(source, f"{name}: a value cannot be written as JSON") from None
+    media = fields.get("media", "direct")
+    if media not in ("direct", "bridged"):
+        raise _wrong(source, f"{name}.media must be 'direct' or 'bridged'")
+    session = {key: value for key, value in fields.items() if key != "media"}
     try:
-        return complete(fields)
+        return Agent(name, complete(session), media)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
+
+
+def _with_a_brain(source: str, name: str, brain: Any) -> Agent:
+    try:
+        # Loaded only when needed, and there if this is an agent.
+        from offhook.agent import is_agent
+
+        known = is_agent(brain)
+    except MissingExtra:
+        known = False
+    if not known:
+        raise _wrong(source, f"{name} must be a table, [{name}], or a RealtimeAgent")
+    # Only where the events pass through here can its tools be called here.
+    return Agent(name, complete({}), "bridged", brain)
 
 
 def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:
@@ -198,17 +216,6 @@ def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:
 def _table(fields: Mapping[str, Any], key: str) -> Mapping[str, Any]:
     value = fields.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _picked(session: Mapping[str, Any], shape: Session) -> Session:
-    picked: Session = {}
-    for key, part in shape.items():
-        value = session.get(key)
-        if isinstance(part, dict) and isinstance(value, dict):
-            picked[key] = _picked(value, part)
-        elif key in session and (part is True or value is None):
-            picked[key] = value
-    return picked
 
 
 def _wrong(source: str, problem: str) -> SettingsError:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from offhook.assets import folder
 from offhook.errors import OffhookError, SettingsError
 from offhook.http.failures import HANDLERS
+from offhook.http.handshake import not_found
 from offhook.relay import routes
 from offhook.relay.agents import Agents
 from offhook.relay.calls import Calls
@@ -20,11 +21,14 @@ from offhook.relay.grants import Grants
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
+from offhook.relay.socket import RealtimeSocket
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from offhook.agent import RealtimeAgent
+    from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
 _log = logging.getLogger(__name__)
@@ -33,8 +37,9 @@ _log = logging.getLogger(__name__)
 def create_app(
     settings: Settings | None = None,
     *,
-    agents: Mapping[str, Mapping[str, Any]] | None = None,
+    agents: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
     upstream: Upstream | None = None,
+    transport: Callable[[str], RealtimeTransportLayer] | None = None,
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -43,41 +48,50 @@ def create_app(
 
     Args:
         settings: The settings; read from the environment if not given.
-        agents: Sessions by the agents' names, in place of the settings' file.
+        agents: Sessions by the agents' names, in place of the settings' file; or agents
+            with tools, whose calls are bridged.
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
+        transport: Leads to a model of your own: called with the agent's name for each
+            call, all of which are bridged then.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
     """
     settings = Settings.load() if settings is None else settings
+    known = _agents(settings, agents)
     relay = routes.Relay(
         settings,
-        _agents(settings, agents),
+        known,
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
-        Runtime(settings, upstream),
+        Runtime(settings, upstream, bridges=bool(transport or known.bridged)),
+        transport,
     )
-    if relay.agents.built_in:
+    if known.built_in:
         _log.info("no agents file: local callers may configure their own session")
-    page = _page(settings, relay.agents, upstream)
     app = Starlette(
-        routes=[
-            Route("/", page.show),
-            Route("/favicon.ico", page.icon),
-            Route("/healthz", routes.health),
-            Mount("/static", Static(directory=folder("static"))),
-            Route("/v1/realtime/client_secrets", routes.mint, methods=["POST"]),
-            Route("/v1/realtime/calls", routes.call, methods=["POST"]),
-            Route(
-                "/v1/realtime/calls/{call_id}/hangup", routes.hang_up, methods=["POST"]
-            ),
-        ],
+        routes=_routes(_page(settings, known, upstream)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
     )
+    app.router.default = not_found
     app.state.relay = relay
     return app
+
+
+def _routes(page: Page) -> list[BaseRoute]:
+    api = "/v1/realtime"
+    return [
+        Route("/", page.show),
+        Route("/favicon.ico", page.icon),
+        Route("/healthz", routes.health),
+        Mount("/static", Static(directory=folder("static"))),
+        Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
+        Route(f"{api}/calls", routes.call, methods=["POST"]),
+        Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
+        WebSocketRoute(api, RealtimeSocket()),
+    ]
 
 
 @asynccontextmanager
@@ -95,7 +109,8 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
 
 
 def _agents(
-    settings: Settings, given: Mapping[str, Mapping[str, Any]] | None
+    settings: Settings,
+    given: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None,
 ) -> Agents:
     if given is not None:
         return Agents(given, source="agents")
@@ -116,6 +131,12 @@ def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
         label = type(given).__name__
     else:
         label = "local endpoint" if url is None else url.host
+    if settings.keys == "upstream" and (bridged := agents.bridged):
+        raise SettingsError(
+            f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
+            "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
     direct = settings.keys == "upstream" and url is not None
     connect = f"{url.scheme}://{url.netloc.decode()}" if direct and url else None
     return Page(agents.names, label, connect)

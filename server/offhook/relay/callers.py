@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
+from offhook.addresses import is_loopback
 from offhook.errors import Unauthorized
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import HTTPConnection
 
 
-def bearer(request: Request) -> str:
+def bearer(request: HTTPConnection) -> str:
     """Read the key that a request brings.
 
     Raises:
@@ -55,18 +55,6 @@ def _comes_from_loopback(request: HTTPConnection) -> bool:
 
 def _asks_for_loopback(request: HTTPConnection) -> bool:
     return is_loopback(_without_port(request.headers.get("host", "")))
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host's name or address is this machine's own."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
 
 
 def _without_port(host: str) -> str:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.websockets import WebSocket
 
 from offhook.errors import Forbidden
 from offhook.http.failures import answer
+from offhook.http.handshake import refuse_socket
 from offhook.relay.callers import is_rebound
 
 if TYPE_CHECKING:
@@ -42,13 +44,20 @@ class Origins:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request pass, or answer it here."""
-        if scope["type"] != "http":
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
         headers = Headers(scope=scope)
         origin = headers.get("origin")
         host = "" if is_rebound(HTTPConnection(scope)) else headers.get("host", "")
         allowed = origin is not None and self._allows(origin, host)
+        if scope["type"] == "websocket":
+            # Browsers let any page open one: CORS does not hold for WebSockets.
+            if origin is None or allowed:
+                await self._app(scope, receive, send)
+            else:
+                await refuse_socket(WebSocket(scope, receive, send), _foreign(origin))
+            return
 
         async def marked(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -60,7 +69,7 @@ class Origins:
             await send(message)
 
         if origin is not None and not allowed and scope["method"] not in _HARMLESS:
-            await _refusal(origin)(scope, receive, marked)
+            await answer(_foreign(origin))(scope, receive, marked)
         elif allowed and "access-control-request-method" in headers:
             await Response(status_code=204, headers=_PREFLIGHT)(scope, receive, marked)
         else:
@@ -73,11 +82,9 @@ class Origins:
         return same or origin.lower() in self._allowed
 
 
-def _refusal(origin: str) -> Response:
-    return answer(
-        Forbidden(
-            f"The origin {origin[:128]!r} may not call here. If it should, add it to "
-            "OFFHOOK_ORIGINS on the server.",
-            code="origin_not_allowed",
-        )
+def _foreign(origin: str) -> Forbidden:
+    return Forbidden(
+        f"The origin {origin[:128]!r} may not call here. If it should, add it to "
+        "OFFHOOK_ORIGINS on the server.",
+        code="origin_not_allowed",
     )

@@ -6,24 +6,35 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest, NotFound
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
-from offhook.relay.agents import complete, visible
+from offhook.relay.agents import complete
 from offhook.relay.callers import bearer, is_local
+from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
+    from collections.abc import Callable, Mapping
 
+    from starlette.requests import HTTPConnection, Request
+
+    from offhook.agent import RealtimeAgent
     from offhook.relay.agents import Agents, Session
+    from offhook.relay.bridged import BridgedCall
     from offhook.relay.calls import Calls
-    from offhook.relay.grants import Grants
+    from offhook.relay.grants import Grant, Grants
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
+    from offhook.transports.base import RealtimeTransportLayer
+
+    # Makes the model's side of a call, for the agent of this name.
+    LegMaker = Callable[[str], RealtimeTransportLayer]
 
 _log = logging.getLogger(__name__)
 
@@ -40,6 +51,7 @@ class Relay:
     grants: Grants
     calls: Calls
     runtime: Runtime
+    leg: LegMaker | None = None
 
 
 async def mint(request: Request) -> Response:
@@ -47,20 +59,20 @@ async def mint(request: Request) -> Response:
     relay = _relay(request)
     wanted = await read_json(request, relay.settings.body_seconds)
     seconds = _seconds(wanted, relay.settings.grant_seconds)
-    agent, session = relay.agents.find(_agent(wanted))
+    agent = relay.agents.find(_agent(wanted))
     own = _own_session(request, wanted.get("session"))
     # Started now, so that models load while the browser asks for the microphone.
     upstream = await relay.runtime.upstream()
     if relay.settings.keys == "upstream":
-        secret = await upstream.mint(own or session, seconds)
+        secret = await upstream.mint(own or agent.session, seconds)
         effective = secret.get("session")
-        shown = effective if isinstance(effective, dict) else own or session
+        shown = effective if isinstance(effective, dict) else own or agent.session
         public = {key: secret.get(key) for key in ("value", "expires_at", "calls_url")}
     else:
         token, grant = relay.grants.issue(
-            agent, request.headers.get("origin"), seconds, time.time(), own
+            agent.name, request.headers.get("origin"), seconds, time.time(), own
         )
-        shown = own or session
+        shown = own or agent.session
         public = {"value": token, "expires_at": grant.expires}
     return JSONResponse({**public, "session": visible(shown)}, headers=_PRIVATE)
 
@@ -72,13 +84,20 @@ async def call(request: Request) -> Response:
     grant = relay.grants.verify(bearer(request), origin, time.time())
     offer, sent = await read_offer(request, relay.settings.body_seconds)
     check_offer(offer)
-    _, session = relay.agents.find(grant.agent)
+    agent = relay.agents.find(grant.agent)
     own = _own_session(request, sent)
     upstream = await relay.runtime.upstream()
     # From here on the grant is gone, whatever happens: a create may be billed.
     minted = relay.grants.spend(grant, time.time())
-    answer = await upstream.answer(offer, own or minted or session)
-    relay.calls.add(answer.call_id, grant.id)
+    session = own or minted or agent.session
+    if relay.leg or agent.media == "bridged":
+        fixed = not may_configure(request, relay)
+        answer = await _bridged(relay, grant, offer, session, agent.brain, fixed=fixed)
+    else:
+        answer = await upstream.answer(offer, session)
+        relay.calls.add(
+            answer.call_id, grant.id, partial(upstream.hang_up, answer.call_id)
+        )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
@@ -94,11 +113,10 @@ async def hang_up(request: Request) -> Response:
     relay = _relay(request)
     grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
     call_id = request.path_params["call_id"]
-    relay.calls.check(call_id, grant.id)
-    upstream = await relay.runtime.upstream()
+    end = relay.calls.find(call_id, grant.id)
     with contextlib.suppress(NotFound):
         # A call that ended by itself in the meantime is what the caller wanted.
-        await upstream.hang_up(call_id)
+        await end()
     relay.calls.remove(call_id)
     return Response(headers=_PRIVATE)
 
@@ -106,6 +124,46 @@ async def hang_up(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """`GET /healthz`: the server runs."""
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
+
+
+def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
+    """Whether a caller may have a session of its own: in development only."""
+    return relay.agents.built_in and is_local(connection)
+
+
+async def _bridged(
+    relay: Relay,
+    grant: Grant,
+    offer: bytes,
+    session: Mapping[str, Any],
+    brain: RealtimeAgent[Any] | None,
+    *,
+    fixed: bool,
+) -> Answer:
+    peers = await relay.runtime.peers()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.bridged import BridgedCall, leg_over, leg_to, with_brain
+
+    upstream = await relay.runtime.upstream()
+    leg = (
+        leg_over(relay.leg(grant.agent), session)
+        if relay.leg
+        else leg_to(upstream, session)
+    )
+    if brain:
+        leg = with_brain(leg, brain)
+    call = BridgedCall(leg, Policy(fixed=fixed), session, peers)
+    sdp = await call.answer(offer.decode(errors="replace"))
+    relay.calls.add(call.call_id, grant.id, call.hang_up)
+    await relay.runtime.keep(_held(relay, call))
+    return Answer(call.call_id, sdp.encode())
+
+
+async def _held(relay: Relay, call: BridgedCall) -> None:
+    try:
+        await call.run()
+    finally:
+        relay.calls.remove(call.call_id)
 
 
 def _relay(request: Request) -> Relay:
@@ -121,7 +179,7 @@ def _own_session(request: Request, session: Any) -> Session | None:
         raise InvalidRequest(
             "session must be an object.", code="invalid_type", param="session"
         )
-    allowed = _relay(request).agents.built_in and is_local(request)
+    allowed = may_configure(request, _relay(request))
     return complete(session) if allowed else None
 
 

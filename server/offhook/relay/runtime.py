@@ -11,16 +11,18 @@ import asyncio
 import logging
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from offhook.errors import MissingExtra
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     import httpx
 
+    from offhook.media.factory import PeerFactory
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
@@ -56,10 +58,16 @@ def local_endpoint() -> AbstractAsyncContextManager[str]:
     return serving(own)
 
 
+class _Live(NamedTuple):
+    upstream: Upstream
+    tasks: asyncio.TaskGroup
+    peers: PeerFactory | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Owner:
     task: asyncio.Task[None]
-    ready: asyncio.Future[Upstream]
+    ready: asyncio.Future[_Live]
 
 
 class Runtime:
@@ -70,6 +78,7 @@ class Runtime:
         settings: Settings,
         upstream: Upstream | None = None,
         *,
+        bridges: bool = False,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -77,10 +86,12 @@ class Runtime:
         Args:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
+            bridges: Whether there are calls to be bridged.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
+        self._bridges = bridges
         self._endpoint = endpoint
         self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
 
@@ -89,8 +100,23 @@ class Runtime:
 
         Cancelling one waiter leaves the start to the others.
         """
-        if self._given is not None:
-            return self._given
+        return self._given or (await self._live()).upstream
+
+    async def peers(self) -> PeerFactory:
+        """What makes the callers' peers of bridged calls."""
+        peers = (await self._live()).peers
+        assert peers  # or nobody asks
+        return peers
+
+    async def keep(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something until it ends, or what was started here does.
+
+        What it raises ends it alone, and is logged.
+        """
+        live = await self._live()
+        live.tasks.create_task(_guarded(work))
+
+    async def _live(self) -> _Live:
         loop = asyncio.get_running_loop()
         owner = self._owners.get(loop)
         # No await between this look and the change below: that is the lock.
@@ -108,7 +134,7 @@ class Runtime:
     def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner:
         for old in [old for old in self._owners if old.is_closed()]:
             del self._owners[old]
-        ready: asyncio.Future[Upstream] = loop.create_future()
+        ready: asyncio.Future[_Live] = loop.create_future()
         task = loop.create_task(self._own(ready))
         _running.add(task)
         task.add_done_callback(_running.discard)
@@ -116,11 +142,14 @@ class Runtime:
         self._owners[loop] = owner
         return owner
 
-    async def _own(self, ready: asyncio.Future[Upstream]) -> None:
+    async def _own(self, ready: asyncio.Future[_Live]) -> None:
         try:
             async with AsyncExitStack() as stack:
-                upstream = await self._open(stack)
-                ready.set_result(upstream)
+                upstream = self._given or await self._open(stack)
+                peers = await self._bridge(stack) if self._bridges else None
+                # Ends before the upstream does.
+                tasks = await stack.enter_async_context(asyncio.TaskGroup())
+                ready.set_result(_Live(upstream, tasks, peers))
                 await asyncio.Event().wait()  # until cancelled
         except Exception as error:
             if ready.done():
@@ -129,6 +158,16 @@ class Runtime:
                 ready.set_exception(error)
         finally:
             ready.cancel()  # does nothing if it has its result
+
+    async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
+        try:
+            # Loaded only when needed: it brings the media extra with it.
+            from offhook.media.factory import PeerFactory
+            from offhook.media.network import Network
+        except ModuleNotFoundError as error:
+            raise MissingExtra("media", str(error.name)) from None
+        peers = PeerFactory(Network.of(self._settings))
+        return await stack.enter_async_context(peers)
 
     async def _open(self, stack: AsyncExitStack) -> Upstream:
         settings = self._settings
@@ -142,3 +181,11 @@ class Runtime:
         upstream = OpenAIUpstream(base_url, key, seconds=settings.upstream_seconds)
         stack.push_async_callback(upstream.aclose)
         return upstream
+
+
+async def _guarded(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Exception:
+        # One call's failure must not end the others in the group.
+        _log.exception("a call failed")

@@ -44,7 +44,7 @@ class Worker:
             ServerError: Too much work is waiting already.
         """
         if self._waiting >= self._limit:
-            raise ServerError("The server is too busy.", code="overloaded", status=503)
+            raise ServerError("The server is too busy.", code="server_busy", status=503)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

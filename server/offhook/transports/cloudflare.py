@@ -8,7 +8,7 @@ from offhook import __version__
 from offhook.errors import InvalidRequest
 from offhook.protocol.playback import PlaybackLedger
 from offhook.transports.openai import OpenAITransport
-from offhook.wire.fetched import fetch_websocket, runtime_fetch
+from offhook.wire.fetched import fetch_websocket, usable_fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,8 @@ class CloudflareRealtimeTransportLayer(OpenAITransport):
         model: The model to ask for.
         url: Where to connect to, with its query; by default OpenAI.
         headers: Sent with the request, besides those of the upgrade.
-        fetch: As in JavaScript, with a dict of options; in Pyodide the runtime's.
+        fetch: As in JavaScript, with a dict of options. In Pyodide it may be a function
+            of JavaScript's, and is the runtime's by default.
         reported: Whether you tell what was heard, by `played`; otherwise audio counts
             as played from when it came.
         open_timeout: Seconds for everything up to the end of the upgrade.
@@ -50,7 +51,7 @@ class CloudflareRealtimeTransportLayer(OpenAITransport):
         reported: bool = False,
         open_timeout: float | None = 10.0,
     ) -> None:
-        chosen = fetch or runtime_fetch()
+        chosen = usable_fetch(fetch)
         if chosen is None:
             raise InvalidRequest(
                 "Outside Pyodide there is no fetch: pass fetch=, or use "

@@ -9,7 +9,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from offhook.errors import InvalidRequest, WireClosed
 from offhook.events import parse, serialise
@@ -19,11 +19,10 @@ from offhook.protocol.transport_events import (
     Reconnecting,
     TransportError,
 )
+from offhook.tasks import beside
 from offhook.transports.outbox import Outbox
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-
     from offhook.protocol.client import Client
     from offhook.protocol.reconnect import Reconnect
     from offhook.protocol.transport_events import Status
@@ -77,28 +76,26 @@ class Connection:
         self._was_open = False
 
     async def open(
-        self, url: str, key: ApiKey | None, configure: Callable[[], None] | None
+        self, url: str, key: ApiKey | None, configure: Callable[[], bool]
     ) -> None:
         """Connect, and be configured.
 
         Args:
             url: Where to.
             key: Asked for anew at each attempt, if it is a function.
-            configure: Tells the client what to say first; None says nothing.
+            configure: Tells the client what to say first, and whether it says anything.
 
         Raises:
             InvalidRequest: There is no key, or `close` was called meanwhile.
         """
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened = opened
-        self._configured = configure is not None
         self._was_open = False
         self._set_status("connecting")
         try:
-            if configure:
-                # Waits for the wire, ahead of all that a listener may send.
-                configure()
-                self.act()
+            # Waits for the wire, ahead of all that a listener may send.
+            self._configured = configure()
+            self.act()
             self._holding = asyncio.create_task(self._hold(url, key, opened))
             await opened
         except BaseException:
@@ -172,15 +169,18 @@ class Connection:
                 wire = await stack.enter_async_context(opening)
                 if attempt:
                     self._resume()
-                _beside(stack, self._outbox.write(wire))
+                beside(stack, self._outbox.write(wire, self._refused))
                 if self._acknowledge is None or not self._configured or attempt:
                     self._begin(opened, attempt)
                 else:
-                    _beside(stack, self._give_up_waiting(opened, self._acknowledge))
+                    beside(stack, self._give_up_waiting(opened, self._acknowledge))
                 await self._read(wire, opened)
         except Exception as error:
             return error
         return wire.closed or WireClosed(1006)
+
+    def _refused(self, error: InvalidRequest) -> None:
+        self._emitter.emit("error", TransportError(error))
 
     def _resume(self) -> None:
         for warning in self._client.resume():
@@ -250,14 +250,3 @@ async def _resolved(api_key: ApiKey | None) -> str:
             "There is no API key: pass api_key to connect().", code="missing_api_key"
         )
     return key
-
-
-def _beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    """Run something until the stack is left."""
-    task = asyncio.create_task(work)
-
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    stack.push_async_callback(end)

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.client import Client
-from offhook.protocol.session_config import DEFAULT_MODEL
+from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.transports.connection import Connection
 from offhook.transports.emitter import Emitter
 
@@ -65,6 +65,8 @@ class OpenAITransport:
             configuration; None does not wait. Who is late is warned of, not refused.
         coalesce: Whether a `connect` during another joins it, and is not refused.
         reconnect: What to do when the connection breaks; None lets it be.
+        defaults: Whether what a configuration leaves out is asked for as the JavaScript
+            SDK does; otherwise it stays as the server has it, as behind a relay.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class OpenAITransport:
         acknowledge: float | None = None,
         coalesce: bool = False,
         reconnect: Reconnect | None = None,
+        defaults: bool = True,
     ) -> None:
         self._address = address or socket_address
         self._api_key = api_key
@@ -88,6 +91,7 @@ class OpenAITransport:
         self._ledger = ledger
         self._microphone = microphone
         self._coalesce = coalesce
+        self._defaults = defaults
         self._client = Client(ledger)
         self._emitter = Emitter()
         self._connection = Connection(
@@ -158,10 +162,9 @@ class OpenAITransport:
         """
         if self.status == "disconnected":
             wanted = model or self._model
-            configure = None
-            if call_id is None or initial_session_config is not None:
-                given = initial_session_config or {}
-                configure = partial(self._configure, given, wanted)
+            given = initial_session_config
+            joined = call_id is not None or not self._defaults
+            configure = partial(self._configure, given, wanted, joined=joined)
             await self._connection.open(
                 url or self._address(call_id, self._url, wanted),
                 self._api_key if api_key is None else api_key,
@@ -222,7 +225,7 @@ class OpenAITransport:
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
         self._check()
-        self._configure(config, None)
+        self._warn(self._client.configure(config))
         self._connection.act()
 
     def mute(self, muted: bool) -> None:
@@ -278,8 +281,11 @@ class OpenAITransport:
                 code="not_connected",
             )
 
-    def _configure(self, config: Mapping[str, Any], model: str | None) -> None:
-        self._warn(self._client.configure(config, model))
+    def _configure(
+        self, config: Mapping[str, Any] | None, model: str | None, *, joined: bool
+    ) -> bool:
+        self._warn(self._client.open(config, model, joined=joined))
+        return config is not None or not joined
 
     @staticmethod
     def _warn(warnings: list[str]) -> None:

@@ -6,9 +6,11 @@ import asyncio
 from collections import deque
 from typing import TYPE_CHECKING
 
-from offhook.errors import ServerError, WireClosed
+from offhook.errors import InvalidRequest, ServerError, WireClosed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from offhook.wire.base import Wire
 
 # Six minutes of speech. Who sends more does not drain, and is told so.
@@ -51,8 +53,15 @@ class Outbox:
         self._characters = 0
         self._emptied.set()
 
-    async def write(self, wire: Wire) -> None:
-        """Send until cancelled, or until the wire ends; whoever reads tells why."""
+    async def write(
+        self, wire: Wire, refused: Callable[[InvalidRequest], None]
+    ) -> None:
+        """Send until cancelled, or until the wire ends; whoever reads tells why.
+
+        Args:
+            wire: Where to.
+            refused: Called where a text is one that the wire does not take.
+        """
         while True:
             while self._texts:
                 # Kept until it has left: a wire that ends in between is no loss.
@@ -61,6 +70,8 @@ class Outbox:
                     await wire.send(text)
                 except WireClosed:
                     return
+                except InvalidRequest as error:
+                    refused(error)
                 if self._texts and self._texts[0] is text:
                     self._texts.popleft()
                     self._characters -= len(text)

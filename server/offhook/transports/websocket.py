@@ -33,6 +33,8 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
         grace_ms: How far playback may be ahead of what you last told.
         reconnect: What to do when the connection breaks: a new session then gets the
             configuration and the history of the old one. By default nothing.
+        defaults: Whether what a configuration leaves out is asked for as the JavaScript
+            SDK does; otherwise it stays as the server has it, as behind a relay.
         options: Those of `wire.websocket.connect_websocket`: timeouts, pings, sizes.
     """
 
@@ -46,6 +48,7 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
         reported: bool = False,
         grace_ms: float = 0.0,
         reconnect: Reconnect | None = None,
+        defaults: bool = True,
         **options: Any,
     ) -> None:
         def opened(url: str, key: str) -> AbstractAsyncContextManager[Wire]:
@@ -59,4 +62,5 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
             url=url,
             ledger=PlaybackLedger(reported=reported, grace_ms=grace_ms),
             reconnect=reconnect,
+            defaults=defaults,
         )

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from offhook.wire.base import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,19 @@ class Answer:
 
     call_id: str
     sdp: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session over WebSocket that is set up; what comes next is the caller's.
+
+    Attributes:
+        wire: Carries its events.
+        session: What the upstream says that it is.
+    """
+
+    wire: Wire
+    session: dict[str, Any]
 
 
 class Upstream(Protocol):
@@ -34,6 +50,12 @@ class Upstream(Protocol):
         Raises:
             InvalidRequest: The upstream cannot use the offer.
         """
+        ...
+
+    def connect(
+        self, session: Mapping[str, Any]
+    ) -> AbstractAsyncContextManager[Opened]:
+        """Hold a session over WebSocket, set up like this, and close it at the end."""
         ...
 
     async def hang_up(self, call_id: str) -> None:

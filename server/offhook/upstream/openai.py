@@ -1,4 +1,4 @@
-"""OpenAI's HTTP API, or any server that has the same one.
+"""OpenAI's API, or any server that has the same one.
 
 Exactly one request per method and no retries: a create may be billed. Redirects
 are not followed: a 3xx is an error, because its Location would look like a call id
@@ -8,16 +8,19 @@ and because the API key must go nowhere else.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import contextlib
 import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 import httpx
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
+    HandshakeRefused,
     InvalidRequest,
     NotFound,
     OffhookError,
@@ -25,10 +28,14 @@ from offhook.errors import (
     UpstreamError,
     redact,
 )
-from offhook.upstream.base import Answer
+from offhook.events import Event, parse, serialise
+from offhook.upstream.base import Answer, Opened
+from offhook.wire.websocket import connect_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+
+    from offhook.wire.base import Wire
 
 DEFAULT_URL = "https://api.openai.com/v1"
 
@@ -73,7 +80,7 @@ def normalise(url: str) -> httpx.URL:
 
 
 class OpenAIUpstream:
-    """An upstream that speaks OpenAI's HTTP API.
+    """An upstream that speaks OpenAI's API.
 
     Belongs to the event loop in which it is first used.
     """
@@ -98,17 +105,18 @@ class OpenAIUpstream:
                 "OPENAI_API_KEY contains characters that no API key has: copy it again",
                 code="invalid_settings",
             )
+        self._authorization = {"Authorization": f"Bearer {self._key or _KEYLESS}"}
         self._seconds = seconds
         self._client = httpx.AsyncClient(
             headers={
-                "Authorization": f"Bearer {self._key or _KEYLESS}",
+                **self._authorization,
                 "User-Agent": f"offhook/{__version__}",
             },
             timeout=None,  # `_post` has one for the whole exchange
             follow_redirects=False,
             # The standard proxy and certificate variables hold, except for a server
             # on this machine, which no proxy can reach.
-            trust_env=not _is_loopback(self.base_url.host),
+            trust_env=not is_loopback(self.base_url.host),
         )
 
     async def mint(self, session: Mapping[str, Any], seconds: int) -> dict[str, Any]:
@@ -152,6 +160,29 @@ class OpenAIUpstream:
             raise _malformed("its body is not SDP")
         return Answer(call_id, reply.body)
 
+    @contextlib.asynccontextmanager
+    async def connect(self, session: Mapping[str, Any]) -> AsyncIterator[Opened]:
+        """Hold a session over WebSocket, and close it at the end."""
+        # "https" becomes "wss".
+        url = f"{self.base_url}/realtime".replace("http", "ws", 1)
+        if model := session.get("model"):
+            url += f"?model={quote(str(model), safe='')}"
+        connecting = connect_websocket(
+            url, headers=self._authorization, open_timeout=None
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    wire = await stack.enter_async_context(connecting)
+                    effective = await self._set_up(wire, session)
+            except TimeoutError:
+                raise self._late() from None
+            except HandshakeRefused as error:
+                if error.http_status in (401, 403):
+                    raise _unauthorized() from None
+                raise
+            yield Opened(wire, effective)
+
     async def hang_up(self, call_id: str) -> None:
         """End a call."""
         if not _CALL_ID.fullmatch(call_id):
@@ -168,11 +199,7 @@ class OpenAIUpstream:
             async with asyncio.timeout(self._seconds):
                 reply = await self._exchange(path, **request)
         except TimeoutError:
-            raise UpstreamError(
-                f"The upstream did not answer within {self._seconds:g} seconds.",
-                code="upstream_timeout",
-                status=504,
-            ) from None
+            raise self._late() from None
         except (httpx.NetworkError, httpx.ProxyError):
             raise UpstreamError(
                 "The upstream cannot be reached: check OFFHOOK_UPSTREAM and the "
@@ -195,6 +222,38 @@ class OpenAIUpstream:
                     raise _malformed("it is too long")
             return _Reply(response.status_code, response.headers, bytes(body))
 
+    async def _set_up(self, wire: Wire, session: Mapping[str, Any]) -> dict[str, Any]:
+        await self._until(wire, "session.created")
+        await wire.send(serialise({"type": "session.update", "session": dict(session)}))
+        effective = (await self._until(wire, "session.updated")).get("session")
+        if not isinstance(effective, dict):
+            raise _malformed("its session is not an object")
+        return effective
+
+    async def _until(self, wire: Wire, kind: str) -> Event:
+        """Wait for an event of a type; what else comes so early is about nothing."""
+        while True:
+            try:
+                event = parse(await wire.receive())
+            except InvalidRequest:
+                raise _malformed("it sends no events") from None
+            if event.get("type") == kind:
+                return event
+            if event.get("type") == "error":
+                error = event.get("error")
+                said = error.get("message") if isinstance(error, dict) else ""
+                raise UpstreamError(
+                    f"The upstream rejected the session: {self._safe(str(said))}",
+                    code="upstream_rejected",
+                )
+
+    def _late(self) -> UpstreamError:
+        return UpstreamError(
+            f"The upstream did not answer within {self._seconds:g} seconds.",
+            code="upstream_timeout",
+            status=504,
+        )
+
     def _refused(self, reply: _Reply) -> NoReturn:
         """Say whose fault a refusal is, without what the upstream says of keys."""
         message, code = _error_of(reply.body)
@@ -207,10 +266,7 @@ class OpenAIUpstream:
     def _fault(self, reply: _Reply, message: str) -> OffhookError:
         status = reply.status
         if status in (401, 403):
-            return UpstreamError(
-                "The upstream refused the server's API key: check OPENAI_API_KEY.",
-                code="upstream_unauthorized",
-            )
+            return _unauthorized()
         if status == 429:
             return UpstreamError(
                 "The upstream has too many requests or no credit left: "
@@ -241,11 +297,11 @@ class OpenAIUpstream:
         return redact(message, self._key)[:_MAX_MESSAGE]
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _unauthorized() -> UpstreamError:
+    return UpstreamError(
+        "The upstream refused the server's API key: check OPENAI_API_KEY.",
+        code="upstream_unauthorized",
+    )
 
 
 def _json(body: bytes) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class Wire(Protocol):
 
         Raises:
             WireClosed: The connection has ended.
+            InvalidRequest: The text is longer than can be sent; others still can.
         """
 
     async def receive(self) -> str:

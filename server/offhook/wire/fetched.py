@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections import deque
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
-from offhook.errors import InvalidRequest, UpstreamError, WireClosed, redact
-from offhook.wire.base import close_frame
+from offhook.errors import InvalidRequest, UpstreamError, redact
 from offhook.wire.handshake import check, secrets
+from offhook.wire.pushed import Pushed
 from offhook.wire.refusal import refusal
 
 if TYPE_CHECKING:
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
 
     from offhook.wire.base import Wire
 
-# What may be unread. JavaScript cannot hold a sender back, and an event left out would
-# break the session: for more, the connection is closed.
-_UNREAD_TEXTS = 4096
-_UNREAD_CHARACTERS = 32 * 2**20
-_TOO_MUCH = (4008, "too much is unread")
 _BROKEN = (1006, "")
 _BYE = (1000, "")
 
@@ -48,9 +43,18 @@ class Socket(Protocol):
         """Stop calling back."""
 
 
-def runtime_fetch() -> Fetch | None:
-    """Find the `fetch` of the JavaScript runtime that this runs in, if there is one."""
-    return _javascript_fetch if "pyodide" in sys.modules else None
+def usable_fetch(given: Fetch | None) -> Fetch | None:
+    """Find a `fetch` for Python: the given one, or that of the JavaScript runtime.
+
+    Args:
+        given: A function of Python's or, in Pyodide, of JavaScript's.
+    """
+    if "pyodide" not in sys.modules:
+        return given
+    chosen = given or import_module("js").fetch
+    if isinstance(chosen, import_module("pyodide.ffi").JsProxy):
+        return partial(_javascript_fetch, chosen)
+    return chosen
 
 
 @contextlib.asynccontextmanager
@@ -70,7 +74,7 @@ async def fetch_websocket(
         open_timeout: Seconds for everything up to the end of the upgrade.
 
     Raises:
-        InvalidRequest: The URL or a header cannot be sent.
+        InvalidRequest: The URL or a header cannot be sent, or `fetch` cannot upgrade.
         HandshakeRefused: The server answered with another HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
@@ -87,7 +91,7 @@ async def fetch_websocket(
                 raise await _refused(response, hidden)
             # Without a pause before the listeners: no message may come between.
             socket.accept()
-            wire = _Fetched(socket)
+            wire = _Fetched(socket).wire
     except (InvalidRequest, UpstreamError):
         raise
     except TimeoutError:
@@ -106,13 +110,11 @@ async def fetch_websocket(
 
 
 class _Fetched:
+    """Moves texts between a socket and its wire, until either side closes."""
+
     def __init__(self, socket: Socket) -> None:
+        self.wire = Pushed(self._send, self._leave)
         self._socket = socket
-        self._close: tuple[int, str] | None = None
-        self._unread: deque[str] = deque()  # bounded by _end
-        self._characters = 0
-        self._receiving = False
-        self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         handlers = {"message": self._take, "close": self._left, "error": self._broke}
         self._listeners = {
@@ -121,77 +123,42 @@ class _Fetched:
         for name, listener in self._listeners.items():
             socket.addEventListener(name, listener)
 
-    @property
-    def closed(self) -> WireClosed | None:
-        return WireClosed(*self._close) if self._close else None
-
-    async def send(self, text: str) -> None:
-        if not self._close:
-            try:
-                self._socket.send(text)
-            except Exception:
-                # Whatever JavaScript throws, the connection is of no more use.
-                self._end(_BROKEN, _BYE)
-        if closed := self.closed:
-            raise closed
-
-    async def receive(self) -> str:
-        if self._receiving:
-            raise RuntimeError("another task is already receiving")
-        self._receiving = True
+    async def _send(self, text: str) -> None:
         try:
-            while not self._unread:
-                if closed := self.closed:
-                    raise closed
-                self._arrived.clear()
-                await self._arrived.wait()
-        finally:
-            self._receiving = False
-        text = self._unread.popleft()
-        self._characters -= len(text)
-        return text
+            self._socket.send(text)
+        except Exception:
+            # Whatever JavaScript throws, the connection is of no more use.
+            self._broke(None)
 
-    async def __aiter__(self) -> AsyncIterator[str]:
-        try:
-            while True:
-                yield await self.receive()
-        except WireClosed:
-            return
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        frame = close_frame(code, reason)
-        self._unread.clear()
-        self._characters = 0
-        self._end(frame, frame)
+    async def _leave(self) -> None:
+        if closed := self.wire.closed:
+            self._part(closed.close_code, closed.reason)
 
     def _take(self, event: Any) -> None:
-        text = event.data
-        if self._close or not isinstance(text, str):
-            return
-        self._unread.append(text)
-        self._characters += len(text)
-        self._arrived.set()
-        if len(self._unread) > _UNREAD_TEXTS or self._characters > _UNREAD_CHARACTERS:
-            self._end(_TOO_MUCH, _TOO_MUCH)
+        if isinstance(event.data, str):
+            self.wire.take(event.data)
+            if closed := self.wire.closed:  # too much is unread
+                self._part(closed.close_code, closed.reason)
 
     def _left(self, event: Any) -> None:
-        self._end((int(event.code), str(event.reason)), _BYE)
+        self.wire.end(int(event.code), str(event.reason))
+        self._part(*_BYE)
 
     def _broke(self, _: Any) -> None:
-        self._end(_BROKEN, _BYE)
+        self.wire.end(*_BROKEN)
+        self._part(*_BYE)
 
-    def _end(self, frame: tuple[int, str], said: tuple[int, str]) -> None:
-        if self._close:
+    def _part(self, code: int, reason: str) -> None:
+        listeners, self._listeners = self._listeners, {}
+        if not listeners:
             return
-        self._close = frame
-        self._arrived.set()
-        for name, listener in self._listeners.items():
+        for name, listener in listeners.items():
             self._socket.removeEventListener(name, listener)
         # Workers want a close answered; elsewhere that may be an error.
         with contextlib.suppress(Exception):
-            self._socket.close(*said)
+            self._socket.close(code, reason)
         # Later: one of them may be what is calling.
-        self._loop.call_soon(_free, *self._listeners.values())
+        self._loop.call_soon(_free, *listeners.values())
 
 
 def _lasting(callback: Callable[[Any], None]) -> Any:
@@ -207,16 +174,25 @@ def _free(*callbacks: Any) -> None:
             callback.destroy()
 
 
-async def _javascript_fetch(url: str, options: dict[str, Any]) -> Any:
+async def _javascript_fetch(fetch: Any, url: str, options: dict[str, Any]) -> Any:
     js, ffi = import_module("js"), import_module("pyodide.ffi")
     aborting = js.AbortController.new()
     converted = ffi.to_js(options, dict_converter=js.Object.fromEntries)
     converted.signal = aborting.signal
     try:
-        return await js.fetch(url, converted)
+        return await fetch(url, converted)
     except asyncio.CancelledError:
         # A promise goes on by itself, and would leave an open connection behind.
         aborting.abort()
+        raise
+    except ffi.JsException as error:
+        # Node's fetch failed because of an "invalid upgrade header".
+        if "upgrade" in str(getattr(error.cause, "message", "")):
+            raise InvalidRequest(
+                "The fetch of this runtime cannot upgrade to a WebSocket: pass fetch= "
+                "with one that can, as the README has it for Node.",
+                code="missing_fetch",
+            ) from None
         raise
 
 

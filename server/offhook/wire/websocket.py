@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import (
     ConcurrencyError,
     ConnectionClosed,
@@ -20,9 +19,10 @@ from websockets.exceptions import (
     InvalidURI,
     ProxyError,
 )
-from websockets.protocol import State
+from websockets.protocol import Side, State
 
 from offhook import __version__
+from offhook.addresses import is_loopback
 from offhook.errors import (
     InvalidRequest,
     OffhookError,
@@ -32,13 +32,14 @@ from offhook.errors import (
     redact,
 )
 from offhook.wire.base import close_frame
+from offhook.wire.frames import Frames, text_frame
 from offhook.wire.handshake import check, secrets
 from offhook.wire.refusal import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from websockets.asyncio.client import ClientConnection
+    from websockets.protocol import Event
     from websockets.typing import Subprotocol
 
     from offhook.wire.base import Wire
@@ -93,20 +94,19 @@ async def connect_websocket(
         HandshakeRefused: The server answered with an HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
-    headers = headers or {}
-    check(headers, subprotocols)
+    check(headers or {}, subprotocols)
     opening = _Connect(
         url,
         subprotocols=_typed(subprotocols) or None,
         additional_headers=headers,
-        proxy=None if _is_loopback(url) else True,
+        proxy=None if _is_local(url) else True,
         open_timeout=open_timeout,
         ping_interval=ping_interval,
         ping_timeout=ping_timeout,
         max_size=max_size,
         **_OPTIONS,
     )
-    connection = await _opened(opening, secrets(url, headers, subprotocols))
+    connection = await _opened(opening, secrets(url, headers or {}, subprotocols))
     wire = _WebSocket(connection, ping_timeout)
     try:
         yield wire
@@ -114,23 +114,56 @@ async def connect_websocket(
         await wire.close()
 
 
+class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
+    """websockets' connection, with a short way past its queue."""
+
+    _head = b""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        if self._framed:
+            super().buffer_updated(nbytes)
+            return
+        # The answer to the handshake, and perhaps the first frames.
+        data = bytes(self.get_buffer(0)[:nbytes])
+        self._head += data
+        answer, end, frames = self._head.partition(b"\r\n\r\n")
+        if end and answer.startswith(b"HTTP/1.1 101 "):
+            self.data_received(data[: len(data) - len(frames)])
+            self.begin_frames()
+            self._head = b""
+            self._split(frames)
+        else:
+            self.data_received(data)
+
+    def process_event(self, event: Event) -> None:
+        # Behind one that is queued, none may go the short way.
+        self.waited_for = False
+        super().process_event(event)
+
+
 class _Connect(connect):
+    def __init__(self, url: str, **options: Any) -> None:
+        super().__init__(url, create_connection=_Connection, **options)
+
     def process_redirect(self, exc: Exception) -> Exception | str:
         # Subprotocols would go along, and of the headers all but Authorization.
         return exc
 
 
-async def _opened(opening: _Connect, hidden: Sequence[str]) -> ClientConnection:
+async def _opened(opening: _Connect, hidden: Sequence[str]) -> _Connection:
     try:
-        return await opening
+        connection = await opening
+        assert isinstance(connection, _Connection)
+        return connection
     except Exception as error:
         # Without its cause, which may name the URL or a header.
         raise _fault(error, opening.open_timeout, hidden) from None
 
 
 class _WebSocket:
-    def __init__(self, connection: ClientConnection, patience: float | None) -> None:
+    def __init__(self, connection: _Connection, patience: float | None) -> None:
         self._connection = connection
+        self._masks = connection.protocol.side is Side.CLIENT
         self._patience = patience
         self._left = False
 
@@ -140,7 +173,21 @@ class _WebSocket:
             return None
         return _closure(self._connection.protocol.close_exc)
 
+    def offer(self, text: str) -> bool:
+        connection = self._connection
+        if connection.paused or connection.state is not State.OPEN:
+            return False
+        if connection.transport.is_closing():
+            return False
+        connection.transport.write(text_frame(text, masked=self._masks))
+        return True
+
+    def divert(self, take: Callable[[str], bool]) -> None:
+        self._connection.divert(take)
+
     async def send(self, text: str) -> None:
+        if self.offer(text):
+            return
         try:
             # websockets waits for room without end, even to send a ping.
             async with asyncio.timeout(self._patience):
@@ -156,6 +203,7 @@ class _WebSocket:
     async def receive(self) -> str:
         while True:
             try:
+                self._connection.waited_for = True
                 data = await self._connection.recv()
             except ConnectionClosed as error:
                 raise _closure(error) from None
@@ -164,6 +212,8 @@ class _WebSocket:
                     raise
                 await self._connection.wait_closed()
                 raise _closure(self._connection.protocol.close_exc) from None
+            finally:
+                self._connection.waited_for = False
             # After our close, read on: the other side's is behind it.
             text = None if self._left else _text(data)
             if text is not None:
@@ -273,9 +323,8 @@ def _network_fault(error: Exception, seconds: float | None) -> UpstreamError:
     )
 
 
-def _is_loopback(url: str) -> bool:
+def _is_local(url: str) -> bool:
     try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return is_loopback(urlsplit(url).hostname or "")
     except ValueError:
-        return False
+        return False  # no URL: told when it is used

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from offhook.local.race import after, first, until
+from offhook.http.race import after, first, until
 
 pytestmark = pytest.mark.anyio
 

@@ -1,0 +1,213 @@
+"""Between a caller over WebRTC and a model that a transport leads to.
+
+A caller over WebRTC hears audio beside the events, and is told by
+`output_audio_buffer.*` how it is played. The model's audio comes in events (WebSocket,
+or a transport of the user's own): it is played from here, and the caller is told so.
+
+Sans-IO: what is to be done gathers in order and comes out of `drain`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from offhook.errors import InvalidRequest
+from offhook.events import new_id, parse, serialise
+from offhook.protocol.playout import Playout, Started
+from offhook.protocol.policy import visible
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from offhook.events import Event
+    from offhook.protocol.policy import Policy
+    from offhook.protocol.transport_events import Audio
+
+# Before the caller's channel is open hardly anything is said; of more than this the
+# oldest is dropped.
+_UNTOLD = 1000
+# Before the model is connected a client configures its session, and waits.
+_UNSENT = 100
+_UNHEARD = "response.output_audio.delta"
+_FORMATS = ("input", "output")
+
+
+@dataclass(frozen=True)
+class ToCaller:
+    """Send this text over the caller's channel."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class ToModel:
+    """Send this client event to the model."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Interrupt:
+    """Interrupt the model: what was not heard of its answer is to be forgotten."""
+
+
+class Position(NamedTuple):
+    """How much of an item has been played."""
+
+    item_id: str
+    ms: float
+
+
+Action = ToCaller | ToModel | Interrupt
+
+
+class Bridge:
+    """One bridged call.
+
+    Args:
+        policy: Judges the events of both sides.
+        narrated: The session of a model that speaks no Realtime API: what it is asked
+            for is answered here, and what it tells comes by `narrate`.
+    """
+
+    def __init__(
+        self, policy: Policy, *, narrated: Mapping[str, Any] | None = None
+    ) -> None:
+        self._policy = policy
+        self._narrated = narrated
+        self._playout = Playout()
+        self._open = False
+        self._connected = False
+        self._untold: deque[ToCaller] = deque(maxlen=_UNTOLD)
+        self._unsent: list[Action] = []  # bounded by _UNSENT
+        self._actions: list[Action] = []
+
+    def drain(self) -> list[Action]:
+        """Return what is to be done now, in order."""
+        actions, self._actions = self._actions, []
+        return actions
+
+    def opened(self) -> None:
+        """The caller's channel carries events now."""
+        self._open = True
+        self._actions += self._untold
+        self._untold.clear()
+
+    def connected(self) -> None:
+        """The model can be sent events now."""
+        self._connected = True
+        if self._narrated is not None:
+            self._say(self._policy.opened(dict(self._narrated)))
+        self._actions += self._unsent
+        self._unsent.clear()
+
+    def fail(self, message: str) -> None:
+        """Tell the caller that there is no model."""
+        error = {"type": "server_error", "code": "upstream_error", "message": message}
+        self.tell(
+            {"type": "error", "error": {**error, "param": None, "event_id": None}}
+        )
+
+    def narrating(self, narrate: Callable[[Any], list[Event]]) -> Callable[[Any], None]:
+        """Take what a transport tells, in the events that are made of it."""
+
+        def take(told: Any) -> None:
+            for event in narrate(told):
+                self.tell(event)
+
+        return take
+
+    def tell(self, event: Event) -> None:
+        """Tell the caller something of our own."""
+        self._say(serialise({"event_id": new_id("event"), **event}))
+
+    def take(self, event: Event) -> None:
+        """Take a raw event of the model's."""
+        if event.get("type") == _UNHEARD:
+            return
+        verdict = self._policy.from_upstream(serialise(event))
+        if verdict.onward is not None:
+            self._say(verdict.onward)
+
+    def audio(self, audio: Audio) -> None:
+        """Queue audio of the model's: 24 kHz PCM."""
+        self._playout.put(audio.response_id, audio.item_id, audio.data)
+
+    def finished(self, response_id: str) -> None:
+        """Say that nothing more will come of a response."""
+        self._playout.finish(response_id)
+
+    def interrupted(self) -> None:
+        """Play no more of what is queued."""
+        told = {cut.response_id: None for cut in self._playout.clear()}
+        for response_id in told:
+            self._buffer("cleared", response_id)
+
+    def hear(self, frame: str | bytes) -> None:
+        """Take what the caller sent over its channel."""
+        verdict = self._policy.from_caller(frame)
+        if verdict.back is not None:
+            self._say(verdict.back)
+        if verdict.onward is None:
+            return
+        try:
+            event = parse(verdict.onward)
+        except InvalidRequest as error:
+            self.tell({"type": "error", **error.body()})
+            return
+        match event.get("type"):
+            case "output_audio_buffer.clear":
+                # Over WebSocket there is no such event.
+                self._send(Interrupt())
+            case "session.update" if self._narrated is not None:
+                session = visible(self._narrated)
+                self.tell({"type": "session.updated", "session": session})
+            case "session.update":
+                self._send(ToModel(_without_formats(event)))
+            case _:
+                self._send(ToModel(event))
+
+    def pull(self, ms: int) -> tuple[bytes, Position | None]:
+        """Return the next milliseconds to play, or less, and how far that gets."""
+        pcm, notices = self._playout.pull(ms)
+        for notice in notices:
+            name = "started" if isinstance(notice, Started) else "stopped"
+            self._buffer(name, notice.response_id)
+        position = self._playout.position
+        return pcm, Position(*position) if pcm and position else None
+
+    def _send(self, action: Action) -> None:
+        if self._connected:
+            self._actions.append(action)
+        elif len(self._unsent) < _UNSENT:
+            self._unsent.append(action)
+        else:
+            self.fail("The model is not there yet: send less.")
+
+    def _buffer(self, name: str, response_id: str) -> None:
+        kind = f"output_audio_buffer.{name}"
+        self.tell({"type": kind, "response_id": response_id})
+
+    def _say(self, text: str) -> None:
+        said = ToCaller(text)
+        if self._open:
+            self._actions.append(said)
+        else:
+            self._untold.append(said)
+
+
+def _without_formats(event: Event) -> Event:
+    """Leave a session's audio formats out: between us and the model they are ours."""
+    session: Any = event.get("session")
+    audio: Any = session.get("audio") if isinstance(session, dict) else None
+    if not isinstance(audio, dict):
+        return event
+    kept = {
+        side: {key: value for key, value in part.items() if key != "format"}
+        if side in _FORMATS and isinstance(part, dict)
+        else part
+        for side, part in audio.items()
+    }
+    return {**event, "session": {**session, "audio": kept}}

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from agents import function_tool
+
+from offhook import OpenAIRealtimeWebSocket, RealtimeAgent
+from offhook.errors import SettingsError, UpstreamError
+from offhook.protocol import transport_events as told
+from offhook.relay.app import create_app
+from offhook.settings import Settings
+from tests.caller import calling
+from tests.relays import Relay, serving
+from tests.testing.test_conformance import Parrot
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from offhook.speech import Engines
+    from tests.caller import Caller
+
+    Speak = Callable[[str], Awaitable[bytes]]
+
+pytestmark = pytest.mark.anyio
+
+SUPPORT = {"support": {"instructions": "canary", "media": "bridged"}}
+
+
+@asynccontextmanager
+async def relaying(upstream: str, **options: Any) -> AsyncIterator[Relay]:
+    settings = Settings.load(upstream=upstream)
+    app = create_app(settings, **{"agents": SUPPORT, **options})
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        yield Relay(url, client)
+
+
+@asynccontextmanager
+async def bridged(
+    upstream: str, *, whole: bool = True, **options: Any
+) -> AsyncIterator[tuple[Relay, Caller]]:
+    async with relaying(upstream, **options) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=whole) as caller:
+            yield relay, caller
+
+
+def spoken(caller: Caller) -> bytes:
+    """What was heard, at 24 kHz."""
+    return b"".join(
+        bytes(caller.heard[at : at + 2]) for at in range(0, len(caller.heard), 4)
+    )
+
+
+async def test_a_caller_speaks_and_is_answered(
+    local_url: str, speak: Speak, engines: Engines
+) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.microphone.say(await speak("What is seven times eight?"))
+        await caller.until("output_audio_buffer.stopped")
+        heard = spoken(caller)
+        types = {event["type"] for event in caller.events}
+        assert "canary" not in str(caller.events)
+    assert "fifty-six" in (await engines.recognise(heard)).lower()
+    assert "response.output_audio.delta" not in types
+    assert "conversation.item.input_audio_transcription.completed" in types
+
+
+async def test_speaking_over_an_answer_cuts_it_at_what_was_heard(
+    local_url: str, speak: Speak
+) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.microphone.say(await speak("Please count from one to twenty."))
+        await caller.until("output_audio_buffer.started")
+        began = asyncio.get_running_loop().time()
+        caller.microphone.say(await speak("Stop it. What is two plus two?"))
+        await caller.until("output_audio_buffer.cleared")
+        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
+        cut = await caller.until("conversation.item.truncated")
+        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+
+
+async def test_a_caller_interrupts_by_its_button(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        content = [{"type": "input_text", "text": "Please count to twenty."}]
+        item = {"type": "message", "role": "user", "content": content}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.started")
+        caller.send("output_audio_buffer.clear")
+        await caller.until("output_audio_buffer.cleared")
+        await caller.until("conversation.item.truncated")
+
+
+async def test_a_caller_may_not_change_how_the_agent_works(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        session = {"type": "realtime", "instructions": "Be rude."}
+        caller.send("session.update", session=session)
+        updated = await caller.until("session.updated")
+        assert "instructions" not in updated["session"]
+        caller.send("response.create", response={"tools": []}, event_id="mine")
+        await caller.until("response.done")
+
+
+async def test_hanging_up_ends_both_sides(local_url: str) -> None:
+    async with relaying(local_url) as relay:
+        grant = await relay.grant()
+        async with calling(f"{relay.url}/v1", key=grant) as caller:
+            path = f"/v1/realtime/calls/{caller.call_id}/hangup"
+            headers = {"Authorization": f"Bearer {grant}"}
+            assert (await relay.client.post(path, headers=headers)).status_code == 200
+            await caller.closed()
+            again = await relay.client.post(path, headers=headers)
+            assert again.status_code in (200, 404)
+
+
+async def test_the_end_of_the_relay_ends_its_calls(local_url: str) -> None:
+    async with relaying(local_url) as relay:
+        grant = await relay.grant()
+        calling_it = calling(f"{relay.url}/v1", key=grant)
+        caller = await calling_it.__aenter__()
+    try:
+        await caller.closed()
+    finally:
+        await calling_it.__aexit__(None, None, None)
+
+
+async def test_a_caller_is_told_that_there_is_no_model() -> None:
+    async with relaying("http://127.0.0.1:1") as relay:
+        grant = await relay.grant()
+        url = f"{relay.url}/v1"
+        async with calling(url, key=grant, greeting="error") as caller:
+            error = caller.events[-1]["error"]
+            assert "cannot be reached" in error["message"]
+            assert "127.0.0.1" not in error["message"]
+            await caller.closed()
+
+
+async def test_a_bad_offer_is_refused(local_url: str) -> None:
+    async with relaying(local_url) as relay:
+        answer = await relay.call(await relay.grant(), b"v=0\r\nm=audio 9 nonsense\r\n")
+        assert answer.status_code == 400
+        assert answer.json()["error"]["code"] == "invalid_offer"
+
+
+class Singer(Parrot):
+    """A model of somebody's own that hears, and sings."""
+
+    def __init__(self, agent: str) -> None:
+        super().__init__()
+        self.agent = agent
+        self.heard = 0
+
+    def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
+        self.heard += len(audio)
+
+    def request_response(self, response: Any = None) -> None:
+        super().send_message("a song")
+
+    async def _repeat(self, words: str) -> None:
+        self._emitter.emit("turn_started", told.TurnStarted("turn_1", {"type": "song"}))
+        self._emitter.emit("audio", told.Audio(b"\0\x10" * 4800, "turn_1", "song_1", 0))
+        delta = told.Delta("La la la", "song_1", "turn_1")
+        self._emitter.emit("audio_transcript_delta", delta)
+        done = told.TurnDone("turn_1", "completed", (), told.Usage())
+        self._emitter.emit("turn_done", done)
+
+
+async def test_a_model_of_ones_own_stands_behind_the_page(local_url: str) -> None:
+    made: list[Singer] = []
+
+    def transport(agent: str) -> Singer:
+        made.append(Singer(agent))
+        return made[-1]
+
+    async with bridged(local_url, transport=transport) as (_, caller):
+        content = [{"type": "input_text", "text": "Sing!"}]
+        item = {"type": "message", "role": "user", "content": content}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        words = await caller.until("response.output_audio_transcript.delta")
+        await caller.until("output_audio_buffer.started")
+        await caller.until("output_audio_buffer.stopped")
+        [singer] = made
+        assert words["delta"] == "La la la"
+        assert (singer.agent, singer.status) == ("support", "connected")
+        assert max(caller.heard) > 0
+        assert singer.heard > 0
+
+
+@function_tool
+def get_weather(city: str) -> str:
+    """Get the weather of a city."""
+    return f"It rains in {city}."
+
+
+async def test_an_agents_tools_run_on_the_server(local_url: str) -> None:
+    agent = RealtimeAgent(name="Support", instructions="canary", tools=[get_weather])
+    # The calls of functions are hidden, so that their places are empty.
+    given = {"support": agent}
+    async with bridged(local_url, whole=False, agents=given) as (_, caller):
+        content = [{"type": "input_text", "text": "What's the weather in Paris?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        words = await caller.until("response.output_audio_transcript.done")
+        assert words["transcript"] == "It rains in Paris."
+        await caller.until("output_audio_buffer.stopped")
+        seen = str(caller.events)
+    assert "canary" not in seen
+    assert "get_weather" not in seen
+
+
+async def test_such_an_agent_is_not_called_over_a_websocket(local_url: str) -> None:
+    agent = RealtimeAgent(name="Support")
+    async with relaying(local_url, agents={"support": agent}) as relay:
+        url = f"{relay.url.replace('http', 'ws')}/v1/realtime?model=any"
+        client = OpenAIRealtimeWebSocket(url=url, api_key=await relay.grant())
+        with pytest.raises(UpstreamError, match="is called over WebRTC"):
+            await client.connect()
+
+
+def test_an_agent_that_is_none_is_named() -> None:
+    with pytest.raises(SettingsError, match="support must be a table"):
+        create_app(Settings.load(), agents={"support": "Help!"})  # type: ignore[dict-item]  # a mistake
+
+
+def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
+    settings = Settings.load(keys="upstream", api_key="sk-canary-0123456789")
+    with pytest.raises(SettingsError, match="'support' are bridged"):
+        create_app(settings, agents=SUPPORT)

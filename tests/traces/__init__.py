@@ -1,0 +1,1 @@
+"""The same scripts, played to the official JavaScript SDK and to ours."""
