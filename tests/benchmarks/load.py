@@ -21,9 +21,9 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, CodecContext
 
+from offhook.media.bypass import RtpPath, opus_payload_type
 from offhook.media.codec import RATE as HEARD_RATE
 from offhook.media.codec import Decoder
-from offhook.media.private import RtpPath, opus_payload_type
 from offhook.protocol import rtp
 from tests.benchmarks import janus
 

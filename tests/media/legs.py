@@ -10,7 +10,7 @@ import pylibsrtp
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtp import RtcpPacket
 
-from offhook.media.private import RtpPath, opus_payload_type
+from offhook.media.bypass import RtpPath, opus_payload_type
 from offhook.protocol import rtp
 
 if TYPE_CHECKING:

@@ -46,8 +46,6 @@ if TYPE_CHECKING:
 
     from aiortc import RTCRtpReceiver
 
-    from offhook.protocol.rtp import Packet
-
 pytestmark = pytest.mark.anyio
 
 CANDIDATE = Candidate("1", 1, "udp", 1, "192.0.2.1", 5, "host")
@@ -322,58 +320,3 @@ async def test_a_machine_without_an_address_has_a_candidate(
     await peer.close()
     assert candidates
     assert all(" 127.0.0.1 " in line for line in candidates)
-
-
-async def test_the_parts_that_rtp_goes_past_are_where_they_were() -> None:
-    """What this asks for, `RtpPath` uses."""
-    async with far_end() as (_, transceiver):
-        sender: Any = transceiver.sender
-        receiver: Any = transceiver.receiver
-        dtls: Any = receiver.transport
-        connection = dtls.transport._connection
-        assert transceiver._codecs[0].mimeType == "audio/opus"
-        assert opus_payload_type(transceiver) == 96
-        assert sender._enabled is True
-        assert isinstance(sender._ssrc, int)
-        for name in ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp"):
-            assert getattr(sender, f"_RTCRtpSender__{name}") == 0
-        assert receiver._RTCRtpReceiver__remote_streams == {}
-        assert dtls._state is State.CONNECTED
-        assert callable(dtls._rx_srtp.unprotect)
-        assert callable(dtls._tx_srtp.protect)
-        pair = connection._nominated[1]
-        assert pair.protocol.receiver is connection
-        assert callable(pair.protocol.transport.sendto)
-        assert isinstance(pair.remote_addr, tuple)
-        # The hook: a method that the sockets call by this name.
-        assert connection.data_received.__func__ is ice.Connection.data_received
-        assert "receiver.data_received(" in getsource(ice.StunProtocol)
-
-
-async def test_the_path_gives_the_packets_back() -> None:
-    heard: list[Packet] = []
-    async with far_end() as (far, transceiver):
-        connection: Any = transceiver.receiver.transport.transport._connection
-        path = RtpPath(transceiver, 96, lambda packet, now: heard.append(packet))
-        path.open()
-        sender: Any = transceiver.sender
-        assert isinstance(sender.track, Unsaid)
-        assert not sender._enabled  # what its old track gave is not sent any more
-        path.close()
-        arrived: asyncio.Queue[bytes] = asyncio.Queue()
-        connection.data_received = lambda data, component: arrived.put_nowait(data)
-        far.say(b"x")
-        async with asyncio.timeout(5):
-            await arrived.get()
-    assert heard == []
-
-
-async def test_a_way_that_is_gone_takes_packets_in_vain() -> None:
-    async with far_end() as (far, transceiver):
-        path = RtpPath(transceiver, 96, lambda packet, now: None)
-        path.open()
-        await transceiver.receiver.transport.stop()
-        await far.peer.close()
-        path.send(bytes(50), 0, 0.0)
-        await transceiver.receiver.transport.transport.stop()
-        path.send(bytes(50), 0, 0.0)

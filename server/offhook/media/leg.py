@@ -11,9 +11,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from offhook.errors import InvalidRequest, ServerError
+from offhook.media.bypass import RtpPath, opus_payload_type
 from offhook.media.mixer import Mixer
 from offhook.media.playing import Alone, Under, encoded
-from offhook.media.private import RtpPath, opus_payload_type
 from offhook.media.sounds import LiveSource, Sound
 from offhook.protocol import rtp
 
@@ -58,24 +58,20 @@ class Statistics:
 
 
 class Playback:
-    """A sound that was begun; it ends by itself, by `stop`, or for the next one."""
+    """A sound that was begun; it ends by itself, by `stop`, or for the next one.
 
-    def __init__(self) -> None:
-        self._ended = asyncio.Event()
-        self._stop: Callable[[], None] | None = None
+    Args:
+        stop: Stops it.
+        ended: Is set when it has ended.
+    """
 
-    def begin(self, stop: Callable[[], None]) -> None:
-        """Say how it is stopped."""
+    def __init__(self, stop: Callable[[], None], ended: asyncio.Event) -> None:
         self._stop = stop
+        self._ended = ended
 
     def stop(self) -> None:
         """End it: in a moment, softly, where it is under speech."""
-        if self._stop and not self._ended.is_set():
-            self._stop()
-
-    def end(self) -> None:
-        """Say that it has ended."""
-        self._ended.set()
+        self._stop()
 
     async def ended(self) -> None:
         """Return when it has ended."""
@@ -86,8 +82,8 @@ class Leg:
     """The audio of one connected peer, as packets.
 
     It takes over the transceiver's RTP; aiortc goes on with ICE, DTLS, RTCP and the
-    data channel. Use as `async with Leg(...) as leg`; leaving ends what is played, and
-    leaves the connection as it is.
+    data channel. Use as `async with Leg(...) as leg`; leaving ends what is played. The
+    connection stays, and is silent.
 
     Args:
         transceiver: The audio of a connection that is up.
@@ -140,6 +136,8 @@ class Leg:
             self._playing.end()
         self._path.close()
         if self._reading:
+            for reading in self._reading:
+                reading.cancel()
             await asyncio.wait(self._reading)
 
     def follow(self, other: Leg | None) -> None:
@@ -193,8 +191,8 @@ class Leg:
         source: Source = (
             sound.samples(loop=loop) if isinstance(sound, Sound) else LiveSource(sound)
         )
-        playback = Playback()
-        ended = partial(self._ended, playback, self._read(source))
+        over = asyncio.Event()
+        ended = partial(self._ended, over, self._read(source))
         if under_speech:
             mixer = Mixer(
                 source,
@@ -211,8 +209,7 @@ class Leg:
                 else encoded(source)
             )
             self._playing = Alone(payloads, self._emit, ended)
-        playback.begin(self._playing.stop)
-        return playback
+        return Playback(self._playing.stop, over)
 
     def _read(self, source: Source) -> asyncio.Task[None] | None:
         if not isinstance(source, LiveSource):
@@ -222,12 +219,12 @@ class Leg:
         reading.add_done_callback(self._reading.discard)
         return reading
 
-    def _ended(self, playback: Playback, reading: asyncio.Task[None] | None) -> None:
+    def _ended(self, over: asyncio.Event, reading: asyncio.Task[None] | None) -> None:
         self._playing = None
         self._stream.leave()
         if reading:
             reading.cancel()
-        playback.end()
+        over.set()
 
     async def statistics(self) -> Statistics:
         """Count what has happened until now."""

@@ -39,6 +39,9 @@ class Mixer:
         gain_db: The change of the sound's level.
         duck_db: Its further change while there is speech.
         fade_ms: How long it takes to come and, when stopped, to go.
+
+    Attributes:
+        ended: Whether the sound is over: only speech is left.
     """
 
     def __init__(
@@ -51,7 +54,6 @@ class Mixer:
         fade_ms: int = 20,
     ) -> None:
         self.ended = False
-        """Whether the sound is over: only speech is left."""
         self._sound = sound
         self._gain = amplitude(gain_db)
         self._ducking = Ducking(duck_db)

@@ -69,7 +69,7 @@ class Peer:
 
     Args:
         listener: Hears what arrives.
-        pull: The audio to send; see `PulledTrack`.
+        pull: The audio to send; see `PulledTrack`. None sends nothing.
         network: What the operator says about the network.
         servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
@@ -81,7 +81,7 @@ class Peer:
     def __init__(
         self,
         listener: Listener,
-        pull: Callable[[int], bytes],
+        pull: Callable[[int], bytes] | None,
         *,
         network: Network | None = None,
         servers: IceServers | None = None,
@@ -101,7 +101,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._filters: list[SourceFilter] = []
         self._intake = Intake()
-        self._track = PulledTrack(pull)
+        self._track = PulledTrack(pull) if pull else None
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -194,7 +194,8 @@ class Peer:
 
     def mute(self) -> None:
         """Send no audio any more."""
-        self._track.mute()
+        if self._track:
+            self._track.mute()
 
     def close_channel(self) -> None:
         """Close the data channel, and keep the call."""

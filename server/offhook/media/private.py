@@ -6,6 +6,7 @@ new version moves them.
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import asyncio
 import ipaddress
 import math
@@ -18,11 +19,17 @@ import pylibsrtp
 from aioice import ice, stun
 from aiortc import MediaStreamTrack, RTCIceGatherer
 from aiortc import rtp as aiortc_rtp
-from aiortc.jitterbuffer import JitterBuffer
-from aiortc.rtcdtlstransport import State
-from aiortc.rtcrtpreceiver import StreamStatistics
+=======
+import ipaddress
+import math
+from typing import TYPE_CHECKING, Any
 
-from offhook.protocol import rtp
+import ifaddr
+import numpy as np
+from aioice import ice, stun
+from aiortc import RTCIceGatherer, rtp
+>>>>>>> bridge
+from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -271,129 +278,3 @@ def offer_loopback_when_alone() -> None:
 
     get_host_addresses.offhook = True  # type: ignore[attr-defined]  # a mark
     ice.get_host_addresses = get_host_addresses
-
-
-# Seconds from 1900 (NTP, RFC 3550 §4) to 1970.
-_NTP_EPOCH = 2208988800
-# pylibsrtp's buffer, and what it keeps free in it to protect a packet.
-_LONGEST = 1500
-_LONGEST_SENT = _LONGEST - 144
-# A source is remembered for the whole call, by libsrtp, too.
-_MOST_SOURCES = 8
-
-
-class Unsaid(MediaStreamTrack):
-    """A track that never has a frame: its sender is asleep."""
-
-    kind = "audio"
-
-    async def recv(self) -> NoReturn:
-        """Wait for ever."""
-        await asyncio.Event().wait()
-        raise AssertionError("nobody sets it")
-
-
-def opus_payload_type(transceiver: RTCRtpTransceiver) -> int | None:
-    """What Opus has been negotiated as; None if it has not."""
-    if not hasattr(transceiver, "_codecs"):
-        raise AttributeError("aiortc moved _codecs: adapt media/private.py")
-    codecs = (c for c in transceiver._codecs if c.mimeType.lower() == "audio/opus")
-    return next((codec.payloadType for codec in codecs), None)
-
-
-class RtpPath:
-    """The RTP of one transceiver, past aiortc's receiver and sender.
-
-    They go on with RTCP, and are told what they need for it: their reports, statistics
-    and goodbyes are right. Their queues, threads and codecs see no packet.
-
-    Args:
-        transceiver: Its DTLS transport is connected; it has nothing to send itself.
-        payload_type: The one that is heard.
-        hear: Called with each packet, and when it came by the loop's clock. It must
-            not raise.
-
-    Attributes:
-        ssrc: That of what is sent.
-        dropped: How many datagrams were no packets that can be passed on.
-    """
-
-    def __init__(
-        self,
-        transceiver: RTCRtpTransceiver,
-        payload_type: int,
-        hear: Callable[[rtp.Packet, float], None],
-    ) -> None:
-        self.dropped = 0
-        self._payload_type = payload_type
-        self._hear = hear
-        self._transceiver = transceiver
-        self._sender: Any = transceiver.sender
-        self.ssrc: int = self._sender._ssrc
-        self._dtls: Any = transceiver.receiver.transport
-        self._connection: Any = self._dtls.transport._connection
-        self._unprotect = self._dtls._rx_srtp.unprotect
-        self._protect = self._dtls._tx_srtp.protect
-        self._sources: dict[bytes, Any] = {}  # at most _MOST_SOURCES
-        receiver: Any = transceiver.receiver
-        # aiortc makes its receiver reports of these.
-        self._reported = receiver._RTCRtpReceiver__remote_streams
-        self._to_ntp = time.time() - time.monotonic() + _NTP_EPOCH
-
-    def open(self) -> None:
-        """Take the packets from now on, and send only what `send` gets."""
-        self._sender._enabled = False
-        self._sender.replaceTrack(Unsaid())
-        # The instance's attribute hides the method, behind every filter of datagrams.
-        self._otherwise = self._connection.data_received
-        self._connection.data_received = self._received
-
-    def close(self) -> None:
-        """Leave the packets to aiortc again."""
-        self._connection.data_received = self._otherwise
-
-    def _received(self, data: bytes, component: int) -> None:
-        size = len(data)
-        if not (size > 1 and 127 < data[0] < 192):
-            self._otherwise(data, component)
-        elif size > _LONGEST:
-            self.dropped += 1
-        elif 191 < data[1] < 224:  # RTCP (RFC 5761 §4)
-            self._otherwise(data, component)
-        else:
-            self._take(data)
-
-    def _take(self, data: bytes) -> None:
-        source = data[8:12]
-        statistics: Any = self._sources.get(source)
-        if statistics is None and len(self._sources) == _MOST_SOURCES:
-            self.dropped += 1
-            return
-        try:
-            packet = rtp.parse(self._unprotect(data))
-        except pylibsrtp.Error:
-            packet = None
-        if packet is None or packet.payload_type != self._payload_type:
-            self.dropped += 1
-            return
-        if statistics is None:
-            statistics = self._sources[source] = StreamStatistics(rtp.CLOCK_RATE)
-            self._reported[packet.ssrc] = statistics
-        statistics.add(packet)
-        self._hear(packet, time.monotonic())
-
-    def send(self, data: bytes, timestamp: int, now: float) -> None:
-        """Send a packet, if there is a way; not one that is too long for SRTP."""
-        pair = self._connection._nominated.get(1)
-        if (
-            pair is None
-            or len(data) > _LONGEST_SENT
-            or self._dtls._state is not State.CONNECTED
-        ):
-            return
-        pair.protocol.transport.sendto(self._protect(data), pair.remote_addr)
-        sender = self._sender
-        sender._RTCRtpSender__packet_count += 1
-        sender._RTCRtpSender__octet_count += len(data) - 12
-        sender._RTCRtpSender__rtp_timestamp = timestamp
-        sender._RTCRtpSender__ntp_timestamp = int((now + self._to_ntp) * 2**32)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 import av
 import numpy as np
+from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
 
 from offhook.audio import resample
@@ -86,19 +87,16 @@ class _Samples:
     def __init__(self, pcm: NDArray[np.int16], loop: bool) -> None:
         self._pcm = pcm
         self._loop = loop
-        self._at = 0
+        self._at = 0  # may be behind the end, where it does not begin again
 
     def take(self, samples: int) -> NDArray[np.int16] | None:
-        if self._at == len(self._pcm) and not self._loop:
-            return None
-        self._at %= len(self._pcm)
-        taken = self._pcm[self._at : self._at + samples]
-        self._at += len(taken)
-        if self._loop and len(taken) < samples:
-            more = self.take(samples - len(taken))
-            assert more is not None
-            return np.concatenate((taken, more))
-        return taken
+        begin, self._at = self._at, self._at + samples
+        if self._at <= len(self._pcm):
+            return self._pcm[begin : self._at]
+        if self._loop:
+            self._at %= len(self._pcm)
+            return self._pcm.take(range(begin, begin + samples), mode="wrap")
+        return self._pcm[begin:] if begin < len(self._pcm) else None
 
 
 class LiveSource:
@@ -148,8 +146,6 @@ class LiveSource:
 
 
 async def _pcm(track: MediaStreamTrack) -> AsyncIterator[bytes]:
-    from aiortc.mediastreams import MediaStreamError
-
     resampler, kind = None, None
     while True:
         try:

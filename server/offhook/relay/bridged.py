@@ -63,7 +63,8 @@ class BridgedCall:
             plays=not self._passes,
             narrated=None if leg.speaks_realtime else session,
         )
-        self._peer = peers.make(self, self._pull)
+        # What passes as packets follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None if self._passes else self._pull)
         self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()

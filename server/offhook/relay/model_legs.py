@@ -18,6 +18,8 @@ from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from aiortc import RTCPeerConnection
+
     from offhook.agent import RealtimeAgent
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
@@ -58,6 +60,7 @@ def webrtc_leg(upstream: Upstream, session: Mapping[str, Any]) -> ModelLeg:
         api_key=_KEY,
         media_track=None,
         audio_sink=None,
+        change_peer_connection=_say_nothing,
         defaults=False,
         signalling=signalling,
     )
@@ -71,6 +74,12 @@ def webrtc_leg(upstream: Upstream, session: Mapping[str, Any]) -> ModelLeg:
                 await upstream.hang_up(call_id)
 
     return ModelLeg(transport, transport.connect, close)
+
+
+def _say_nothing(connection: RTCPeerConnection) -> None:
+    """Leave it to the caller's packets to be the first (RFC 3711 §3.3.2)."""
+    for sender in connection.getSenders():
+        sender.replaceTrack(None)
 
 
 def socket_leg(upstream: Upstream, session: Mapping[str, Any]) -> ModelLeg:

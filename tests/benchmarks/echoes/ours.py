@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
+from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,4 +57,6 @@ async def answer(sdp: str) -> str:
     return str(peer.localDescription.sdp)
 
 
-serve(answer)
+# uvicorn, too, takes uvloop where it is installed.
+uvloop = find_spec("uvloop") and import_module("uvloop")
+serve(answer, uvloop.run if uvloop else asyncio.run)

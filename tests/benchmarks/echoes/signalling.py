@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 Answer = Callable[[str], Awaitable[str]]
 
 
-def serve(answer: Answer) -> None:
+def serve(
+    answer: Answer, run: Callable[[Coroutine[Any, Any, None]], Any] = asyncio.run
+) -> None:
     """Take a POST with an SDP offer, give the answer; print the port first."""
-    asyncio.run(_serve(answer))
+    run(_serve(answer))
 
 
 async def _serve(answer: Answer) -> None:
