@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from importlib.metadata import requires, version
-from inspect import getsource
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
@@ -21,25 +20,20 @@ from aiortc import (
     rtp,
 )
 from aiortc.jitterbuffer import JitterBuffer
-from aiortc.rtcdtlstransport import State
 from anyio.lowlevel import checkpoint
 from av import AudioFrame
 
 from offhook.media import private
 from offhook.media.private import (
-    RtpPath,
-    Unsaid,
     audio_level,
     is_there,
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
-    opus_payload_type,
     stop_asking,
     turn_deaf,
 )
 from tests.answerer import Answerer
-from tests.media.legs import far_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -6,20 +6,6 @@ new version moves them.
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import asyncio
-import ipaddress
-import math
-import time
-from typing import TYPE_CHECKING, Any, NoReturn
-
-import ifaddr
-import numpy as np
-import pylibsrtp
-from aioice import ice, stun
-from aiortc import MediaStreamTrack, RTCIceGatherer
-from aiortc import rtp as aiortc_rtp
-=======
 import ipaddress
 import math
 from typing import TYPE_CHECKING, Any
@@ -28,7 +14,6 @@ import ifaddr
 import numpy as np
 from aioice import ice, stun
 from aiortc import RTCIceGatherer, rtp
->>>>>>> bridge
 from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
@@ -43,7 +28,6 @@ if TYPE_CHECKING:
         RTCIceTransport,
         RTCPeerConnection,
         RTCRtpReceiver,
-        RTCRtpTransceiver,
     )
     from av import AudioFrame
 
@@ -253,7 +237,7 @@ def measure_levels_quickly() -> None:
     It takes 0.1 ms for 20 ms of mono, and 0.8 ms for a frame of the Opus decoder, whose
     buffer is longer than its samples: these it even counts in.
     """
-    _replace(aiortc_rtp, "compute_audio_level_dbov", audio_level)
+    _replace(rtp, "compute_audio_level_dbov", audio_level)
 
 
 def audio_level(frame: AudioFrame) -> int:
