@@ -8,7 +8,7 @@ import httpx
 import pytest
 from agents import function_tool
 
-from offhook import OpenAIRealtimeWebSocket, RealtimeAgent
+from offhook import OpenAIRealtimeWebSocket, RealtimeAgent, Sound
 from offhook.errors import SettingsError, UpstreamError
 from offhook.local import serving as local_serving
 from offhook.protocol import transport_events as told
@@ -21,6 +21,7 @@ from tests.testing.test_conformance import Parrot
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
     from tests.caller import Caller
 
@@ -194,6 +195,39 @@ async def test_a_call_has_an_end(local_url: str) -> None:
             error = (await caller.until("error"))["error"]
             assert error["code"] == "session_expired"
             await caller.closed()
+
+
+async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
+    local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    ended = asyncio.Event()
+
+    async def hold(call: BridgedCall) -> None:
+        assert call.caller
+        await call.caller.play(sound).ended()
+        ended.set()
+
+    async with bridged(local_url, on_bridged=hold) as (_, caller):
+        async with asyncio.timeout(20):
+            await ended.wait()
+        assert "hold the line" in (await engines.recognise(spoken(caller))).lower()
+        kinds = {event["type"] for event in caller.events}
+        assert "input_audio_buffer.speech_started" not in kinds
+        caller.heard.clear()
+        caller.microphone.say(await speak("What is seven times eight?"))
+        await caller.until("output_audio_buffer.stopped")
+        assert "fifty-six" in (await engines.recognise(spoken(caller))).lower()
+
+
+async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:
+    async def fail(_: BridgedCall) -> None:
+        raise LookupError("the application's own fault")
+
+    async with bridged(local_url, on_bridged=fail) as (_, caller):
+        caller.send("conversation.item.create", item=SAID)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.started")
 
 
 async def test_a_bad_offer_is_refused(local_url: str) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from offhook.agent import RealtimeAgent
+    from offhook.relay.bridged import Hook
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
@@ -40,6 +41,7 @@ def create_app(
     agents: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
     upstream: Upstream | None = None,
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
+    on_bridged: Hook | None = None,
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -53,6 +55,8 @@ def create_app(
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
+        on_bridged: Run beside each call whose audio passes through here as packets
+            (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
@@ -67,6 +71,7 @@ def create_app(
         Calls(),
         Runtime(settings, upstream, bridges=bool(bridged)),
         transport,
+        on_bridged,
     )
     if known.built_in:
         _log.info("no agents file: local callers may configure their own session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from offhook.http.race import after, first
 from offhook.media.leg import Leg, couple
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
 from offhook.protocol.narration import Narration
+from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from offhook.events import Event
     from offhook.media.factory import PeerFactory
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
+
+# What an application does beside a call.
+Hook = Callable[["BridgedCall"], Awaitable[None]]
 
 
 class BridgedCall:
@@ -39,6 +44,13 @@ class BridgedCall:
         session: What the session is.
         peers: Makes the caller's peer.
         seconds: How long it may last.
+        hook: Run beside the call once its audio passes; see `create_app`.
+
+    Attributes:
+        call_id: `rtc_…`.
+        caller: The caller's audio, once it passes; what is played to it is heard by
+            the caller and not by the model.
+        model: The model's audio, likewise.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -52,8 +64,12 @@ class BridgedCall:
         peers: PeerFactory,
         *,
         seconds: float,
+        hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
+        self.caller: Leg | None = None
+        self.model: Leg | None = None
+        self._hook = hook
         self._leg = leg
         self._seconds = seconds
         # Over WebRTC the model's audio passes as packets, and its server plays it.
@@ -142,8 +158,21 @@ class BridgedCall:
         theirs = getattr(self._leg.transport, "peer_connection", None)
         if theirs is None or self._ended.is_set():
             return  # either has left meanwhile
-        legs = [Leg.of(side) for side in (self._peer.connection, theirs)]
-        couple(*[await stack.enter_async_context(leg) for leg in legs])
+        self.caller, self.model = [
+            await stack.enter_async_context(Leg.of(side))
+            for side in (self._peer.connection, theirs)
+        ]
+        couple(self.caller, self.model)
+        if self._hook:
+            beside(stack, self._run_hook(self._hook))
+
+    async def _run_hook(self, hook: Hook) -> None:
+        try:
+            await hook(self)
+        except Exception:
+            _log.exception(
+                "call %s goes on without its hook, which failed", self.call_id
+            )
 
     def _fail(self, message: str, code: str = "upstream_error") -> None:
         self._bridge.fail(message, code)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.requests import HTTPConnection, Request
 
     from offhook.relay.agents import Agent, Agents, Session
-    from offhook.relay.bridged import BridgedCall
+    from offhook.relay.bridged import BridgedCall, Hook
     from offhook.relay.calls import Calls
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.runtime import Runtime
@@ -51,6 +51,7 @@ class Relay:
     calls: Calls
     runtime: Runtime
     leg: LegMaker | None = None
+    hook: Hook | None = None
 
 
 async def mint(request: Request) -> Response:
@@ -155,7 +156,7 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = Policy(fixed=fixed)
-    call = BridgedCall(leg, policy, session, peers, seconds=seconds)
+    call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
     sdp = await call.answer(offer.decode(errors="replace"))
     relay.calls.add(call.call_id, grant.id, call.hang_up)
     await relay.runtime.keep(_held(relay, call))
