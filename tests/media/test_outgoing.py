@@ -7,6 +7,7 @@ import pytest
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from offhook.errors import ServerError
 from offhook.media.outgoing import Outgoing
 from tests.media.test_tracks import recorded, tone
 
@@ -112,3 +113,37 @@ async def test_a_new_call_begins_with_what_the_track_gives_then() -> None:
         reading.cancel()
         await asyncio.wait([reading])
     assert voice.pull(20) == b""
+
+
+def test_what_is_said_goes_first_and_tells_when_it_has_gone() -> None:
+    outgoing, order = Outgoing(), list[str]()
+    outgoing.say(b"\1\0" * FRAME, lambda: order.append("first"))
+    outgoing.say(b"\2\0" * 240, lambda: order.append("second"))
+    assert outgoing.pull(20) == b"\1\0" * 480
+    assert order == []
+    assert outgoing.pull(20) == b"\1\0" * 480
+    assert outgoing.pull(20) == b"\2\0" * 240
+    assert outgoing.pull(20) == b""
+    assert order == ["first", "second"]
+
+
+def test_who_is_muted_says_nothing_and_is_not_heard_later() -> None:
+    outgoing = Outgoing()
+    outgoing.say(b"\1\0" * FRAME)
+    outgoing.mute(True)
+    assert outgoing.pull(20) == b""
+    outgoing.mute(False)
+    assert outgoing.pull(20) == b"\1\0" * 480
+    outgoing.say(b"\2\0" * FRAME)
+    outgoing.forget()
+    assert outgoing.pull(20) == b""
+
+
+def test_too_much_to_say_is_refused() -> None:
+    outgoing = Outgoing()
+    minute = bytes(48_000 * 60)
+    with pytest.raises(ServerError, match="pace of speech"):
+        for _ in range(7):
+            outgoing.say(minute)
+    outgoing.forget()
+    outgoing.say(minute)

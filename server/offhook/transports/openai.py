@@ -46,6 +46,9 @@ class Microphone(Protocol):
     def mute(self, muted: bool) -> None:
         """Switch it off or on."""
 
+    def say(self, pcm: bytes, then: Callable[[], None] | None = None) -> None:
+        """Send audio at the pace of speech; then do something."""
+
 
 class OpenAITransport:
     """A Realtime session over whatever wire the opener gives.
@@ -60,7 +63,8 @@ class OpenAITransport:
         url: Where to connect to by default.
         ledger: Knows how much was heard; None where the server plays the audio and
             knows it itself.
-        microphone: What `mute` mutes, if audio does not come in by `send_audio`.
+        microphone: What `mute` mutes, and `send_audio` is said by, where audio does not
+            go in events.
         acknowledge: Seconds to wait in `connect` for the server to take the session's
             configuration; None does not wait. Who is late is warned of, not refused.
         coalesce: Whether a `connect` during another joins it, and is not refused.
@@ -218,7 +222,11 @@ class OpenAITransport:
 
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """See RealtimeTransportLayer; without a connection it is lost."""
-        if self.status == "connected":
+        if self.status != "connected":
+            return
+        if self._microphone:
+            self._microphone.say(audio, self._commit if commit else None)
+        else:
             self._client.hear(audio, commit=commit)
             self._connection.act()
 
@@ -273,6 +281,10 @@ class OpenAITransport:
         self._check()
         self._client.approve(request_id, approve, reason)
         self._connection.act()
+
+    def _commit(self) -> None:
+        if self.status == "connected":
+            self.send_event({"type": "input_audio_buffer.commit"})
 
     def _check(self) -> None:
         if self.status != "connected":

@@ -132,6 +132,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     async def _dialled(self, url: str, key: str) -> AsyncIterator[Wire]:
         self._call_id = None
         self._spoken.reset()
+        self._voice.forget()
         left = 1000
         async with AsyncExitStack() as stack:
             # Devices first: without them no call should begin.
