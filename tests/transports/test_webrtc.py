@@ -475,6 +475,32 @@ async def test_a_hundred_calls_leave_nothing_behind(url: str) -> None:
     await given_back(before)
 
 
+LEAVING = """\
+import asyncio, sys
+from offhook import OpenAIRealtimeWebRTC
+
+async def main():
+    options = {"media_track": None, "audio_sink": lambda pcm: None}
+    client = OpenAIRealtimeWebRTC(url=sys.argv[1], api_key="sk-any", **options)
+    await client.connect()
+    raise ValueError("the program's own")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_program_that_leaves_without_a_close_ends(url: str) -> None:
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", LEAVING, url],
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert ended.stderr.endswith("ValueError: the program's own\n")
+    assert "pending" not in ended.stderr
+
+
 def test_without_the_extra_it_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['aiortc'] = None; import offhook\n"
