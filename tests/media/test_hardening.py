@@ -10,6 +10,8 @@ import os
 import re
 import socket
 import struct
+import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,8 +24,8 @@ from aioice.ice import CandidatePair
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
 from offhook.errors import SettingsError
-from offhook.media import private
-from offhook.media.hardening import configured, harden
+from offhook.media import hardening, private
+from offhook.media.hardening import close, configured, harden
 from offhook.media.network import Network
 from offhook.media.peer import Peer
 from offhook.media.servers import IceServers
@@ -469,3 +471,53 @@ def test_servers_of_a_connection_that_cannot_be_used_are_named() -> None:
     servers = [RTCIceServer("stuns:stun.example.com")]
     with pytest.raises(SettingsError, match=r"stuns:stun\.example\.com"):
         configured(RTCPeerConnection(RTCConfiguration(servers)))
+
+
+LEAVING = """\
+import asyncio
+from tests.media.calls import Call
+
+async def hold(call, there):
+    async with call.peer:
+        await call.accept(await call.answered())
+        await call.open()
+        there.set()
+        await call.peer.run()
+
+async def main():
+    there = asyncio.Event()
+    holding = asyncio.create_task(hold(Call(), there))
+    await there.wait()
+    raise ValueError("the program's own")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_program_that_leaves_its_loop_in_a_call_ends() -> None:
+    """The end of the loop cancels aiortc's own tasks before they are closed."""
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", LEAVING],
+        capture_output=True,
+        text=True,
+        timeout=10,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert ended.stderr.endswith("ValueError: the program's own\n")
+    assert "pending" not in ended.stderr
+
+
+class Endless(RTCPeerConnection):
+    """As one is whose own close was cancelled."""
+
+    async def close(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_a_close_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardening, "_CLOSE_SECONDS", 0.1)
+    monkeypatch.setattr(hardening, "_LEAVE_SECONDS", 0.1)
+    before = asyncio.all_tasks()
+    await asyncio.wait_for(close(Endless(RTCConfiguration([])), []), 10)
+    await until(lambda: asyncio.all_tasks() == before)

@@ -267,6 +267,17 @@ async def test_a_closed_connection_asks_nobody_any_more() -> None:
         assert asking.cancelled()
 
 
+async def test_a_connection_that_was_left_is_closed_by_aiortc() -> None:
+    async with connected() as (near, far):
+        assert private.closing(near) is None
+        await far.close()
+        async with asyncio.timeout(10):
+            while not (closing := private.closing(near)):
+                await checkpoint()
+            await closing
+        assert near.connectionState == "closed"
+
+
 async def test_what_was_never_connected_asks_nobody() -> None:
     peer = RTCPeerConnection(RTCConfiguration([]))
     peer.createDataChannel("any")

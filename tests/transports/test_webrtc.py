@@ -246,6 +246,22 @@ async def test_a_server_that_closes_the_channel_only_has_hung_up() -> None:
     assert errors == []
 
 
+async def test_who_was_hung_up_on_does_not_call_again() -> None:
+    async def brief(call: Server) -> None:
+        await call.send(UPDATED)
+        await call.close()
+
+    told: list[Any] = []
+    again = Reconnect(attempts=1, seconds=0.01)
+    async with answering(brief) as url, transport(url, reconnect=again) as client:
+        client.on("reconnecting", told.append)
+        client.on("error", told.append)
+        ended = upcoming(client, "disconnected")
+        await client.connect()
+        await got(ended)
+        assert (told, client.status) == ([], "disconnected")
+
+
 async def test_a_session_that_has_expired_can_come_back() -> None:
     async def short(call: Server) -> None:
         await call.send(UPDATED)
@@ -333,9 +349,27 @@ def test_what_is_sent_has_to_be_an_audio_track(track: Any) -> None:
         transport("", media_track=track)
 
 
-async def test_an_ice_server_that_is_none_is_told() -> None:
-    async with transport("http://127.0.0.1:1/calls", ice_servers=["http://x"]) as one:
+@pytest.mark.parametrize("sink", ["answer.wav", "", 5, Path("answer.wav")])
+def test_who_hears_has_to_be_a_sink(sink: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"MediaRecorder\('answer.wav'\)"):
+        transport("", audio_sink=sink)
+
+
+@pytest.mark.parametrize("server", ["http://x", 5, {"urls": "stun:127.0.0.1"}])
+async def test_an_ice_server_that_is_none_is_told(server: Any) -> None:
+    async with transport("http://127.0.0.1:1/calls", ice_servers=[server]) as one:
         with pytest.raises(InvalidRequest, match="ice_servers"):
+            await one.connect()
+        assert one.status == "disconnected"
+
+
+async def test_a_changed_connection_that_is_none_is_told() -> None:
+    def change(connection: RTCPeerConnection) -> Any:
+        return connection.getSenders()
+
+    url = "http://127.0.0.1:1/calls"
+    async with transport(url, change_peer_connection=change) as one:
+        with pytest.raises(InvalidRequest, match="RTCPeerConnection or None, not list"):
             await one.connect()
         assert one.status == "disconnected"
 
@@ -473,6 +507,32 @@ async def test_a_hundred_calls_leave_nothing_behind(url: str) -> None:
     warm, before = await cycles(30), belongings()
     assert await cycles(100) - warm < 8 * 2**20
     await given_back(before)
+
+
+LEAVING = """\
+import asyncio, sys
+from offhook import OpenAIRealtimeWebRTC
+
+async def main():
+    options = {"media_track": None, "audio_sink": lambda pcm: None}
+    client = OpenAIRealtimeWebRTC(url=sys.argv[1], api_key="sk-any", **options)
+    await client.connect()
+    raise ValueError("the program's own")
+
+asyncio.run(main())
+"""
+
+
+async def test_a_program_that_leaves_without_a_close_ends(url: str) -> None:
+    ended = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", LEAVING, url],
+        capture_output=True,
+        text=True,
+        timeout=10,
+    )
+    assert ended.stderr.endswith("ValueError: the program's own\n")
+    assert "pending" not in ended.stderr
 
 
 def test_without_the_extra_it_says_what_to_install() -> None:

@@ -95,7 +95,7 @@ class Dialer:
         self._change = change
         self._patience = patience
         self._silence = silence
-        servers = [RTCIceServer(s) if isinstance(s, str) else s for s in ice_servers]
+        servers = [_ice_server(server) for server in ice_servers]
         self.connection = RTCPeerConnection(
             RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
@@ -123,7 +123,7 @@ class Dialer:
                 raises, this raises.
 
         Raises:
-            InvalidRequest: The ICE servers are none.
+            InvalidRequest: The ICE servers are none, or the changed connection is.
             UpstreamError: The answer cannot be used, or nothing comes of it.
         """
         step = "answer the offer"
@@ -205,6 +205,12 @@ class Dialer:
         changed = self._change(self.connection)
         if inspect.isawaitable(changed):
             changed = await changed
+        if not isinstance(changed, RTCPeerConnection | None):
+            raise InvalidRequest(
+                "change_peer_connection has to return an RTCPeerConnection or None, "
+                f"not {type(changed).__name__}.",
+                code="invalid_peer_connection",
+            )
         if changed is not None and changed is not self.connection:
             old, self.connection = self.connection, changed
             await old.close()
@@ -304,6 +310,14 @@ class Dialer:
     def _wake(self) -> None:
         self._opened.set()
         self._room.set()
+
+
+def _ice_server(server: object) -> RTCIceServer:
+    if isinstance(server, RTCIceServer):
+        return server
+    if isinstance(server, str):
+        return RTCIceServer(server)
+    raise _unusable(f"{type(server).__name__} is no RTCIceServer")
 
 
 def _unusable(reason: str) -> InvalidRequest:

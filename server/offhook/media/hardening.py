@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # How long a goodbye to a TURN server may take; one that is dead is waited for a minute.
 _CLOSE_SECONDS = 3.0
+# What a close may take after that.
+_LEAVE_SECONDS = 1.0
 
 
 def harden(
@@ -65,13 +67,26 @@ def configured(connection: RTCPeerConnection) -> Network:
 
 
 async def close(connection: RTCPeerConnection, filters: list[SourceFilter]) -> None:
-    """Close a connection that was hardened, and what it may have left running."""
-    closing = asyncio.create_task(connection.close())
-    _, late = await asyncio.wait([closing], timeout=_CLOSE_SECONDS)
+    """Close a connection that was hardened, and what it may have left running.
+
+    aiortc never ends a close whose tasks were cancelled, as all of them are where a
+    program leaves its event loop: what is not done in a few seconds is left.
+    """
+    ending = asyncio.create_task(_end(connection))
+    _, late = await asyncio.wait([ending], timeout=_CLOSE_SECONDS)
     if late:
         for transport in private.transports(connection):
             private.abandon_relays(transport)
-    await closing
-    await private.stop_asking(connection)
+        await asyncio.wait([ending], timeout=_LEAVE_SECONDS)
     for filter in filters:
         filter.close()
+    if not ending.done():
+        ending.cancel()
+    elif not ending.cancelled():
+        ending.result()
+
+
+async def _end(connection: RTCPeerConnection) -> None:
+    # One that aiortc has begun itself: a second only waits, even if it was cancelled.
+    await (private.closing(connection) or connection.close())
+    await private.stop_asking(connection)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
+from offhook.errors import InvalidRequest
 from offhook.media.devices import speakers
 from offhook.media.tracks import pcm_of
 from offhook.tasks import beside
@@ -98,9 +99,14 @@ class Hearing:
 
     Args:
         sinks: Who hears; what they raise is logged, and ends their part of the call.
+
+    Raises:
+        InvalidRequest: One is no sink.
     """
 
     def __init__(self, *sinks: AudioSink) -> None:
+        for sink in sinks:
+            _check(sink)
         self._sinks = sinks
         self._recorded: list[Incoming] = []
 
@@ -136,6 +142,16 @@ class Hearing:
         for track in self._recorded:
             track.begin()
         return [*self._recorded]
+
+
+def _check(sink: object) -> None:
+    if sink == "speakers" or callable(sink) or isinstance(sink, Recorder):
+        return
+    raise InvalidRequest(
+        "audio_sink has to be a function of PCM, a recorder or 'speakers': for a file "
+        "use MediaRecorder('answer.wav') of aiortc.contrib.media.",
+        code="invalid_sink",
+    )
 
 
 async def _deliver(track: MediaStreamTrack, sink: PcmFunction) -> None:

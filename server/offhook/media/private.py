@@ -17,6 +17,7 @@ from aiortc import RTCIceGatherer, rtp
 from aiortc.jitterbuffer import JitterBuffer
 
 if TYPE_CHECKING:
+    from asyncio import Task
     from collections.abc import Awaitable, Callable
     from ipaddress import IPv4Network, IPv6Network
 
@@ -38,6 +39,7 @@ _JITTER_BUFFER = "_RTCRtpReceiver__jitter_buffer"
 _STARTED = "_RTCIceTransport__start"
 _CONFIGURATION = "_RTCPeerConnection__configuration"
 _CONNECT = "_RTCPeerConnection__connect"
+_CLOSING = "_RTCPeerConnection__closeTask"
 # What an SCTP sender may have under way beyond the window that it was granted, and how
 # many messages may arrive before an earlier one: aiortc sorts them at each.
 _WINDOW_SLACK = 64 * 1024
@@ -77,6 +79,12 @@ def gather_with(
 def adopt(connection: Connection, protocol: StunProtocol) -> None:
     """Give a socket to a connection, which closes it at its end."""
     connection._protocols.append(protocol)
+
+
+def closing(connection: RTCPeerConnection) -> Task[None] | None:
+    """Return the task that closes a connection which the other side has left."""
+    task: Task[None] | None = _get(connection, _CLOSING)
+    return task
 
 
 def abandon_relays(transport: RTCDtlsTransport) -> None:

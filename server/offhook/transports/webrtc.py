@@ -69,7 +69,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
 
     Raises:
         MissingExtra: On import, without the extra `media`.
-        InvalidRequest: What is to be sent is no audio track.
+        InvalidRequest: What is to be sent is no audio track, or who hears no sink.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         self._voice = Outgoing()
         self._spoken = SpokenPart()
         events = [self._tell_audio] if audio_events else []
-        self._hearing = Hearing(*([audio_sink] if audio_sink else []), *events)
+        self._hearing = Hearing(*([] if audio_sink is None else [audio_sink]), *events)
         self._options: dict[str, Any] = {
             "change": change_peer_connection,
             "ice_servers": ice_servers,
