@@ -122,6 +122,8 @@ class Policy:
 
     def farewell(self, reason: str) -> str:
         """Give of the reason with which the upstream closed what the caller may see."""
+        if self._fixed:
+            self._hear({"message": reason})
         return "" if self._fixed else reason
 
     def _judged(self, event: Event) -> Verdict:
@@ -180,8 +182,10 @@ class Policy:
 
     def _hear(self, error: Event) -> None:
         message = error.get("message")
-        if self._note and isinstance(message, str) and self._noted < _MOST_NOTED:
-            self._noted += 1
+        if not self._note or not message or not isinstance(message, str):
+            return
+        self._noted += 1
+        if self._noted <= _MOST_NOTED:
             self._note(message)
 
     def _shown(self, session: Session) -> Session:
