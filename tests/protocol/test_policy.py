@@ -90,7 +90,7 @@ def test_audio_passes_as_it_is(frame: str) -> None:
                 "conversation": "none",
                 "output_modalities": ["text"],
                 "metadata": {"topic": "sums"},
-                "input": [{"type": "item_reference", "id": "i1"}, MINE],
+                "input": [MINE],
             },
         },
         {"type": "response.cancel", "response_id": "r1"},
@@ -174,6 +174,8 @@ def test_a_response_is_made_as_the_server_wants_it() -> None:
         {"type": "function_call", "call_id": "c1", "name": "f", "arguments": "{}"},
         {"type": "mcp_approval_response", "approval_request_id": "a", "approve": True},
         {"type": "mcp_call", "role": "user"},
+        # It could name one of the server's own.
+        {"type": "item_reference", "id": "i1"},
         {},
         None,
         [],
@@ -414,10 +416,198 @@ def test_an_event_that_is_not_listed_is_not_shown(kind: str) -> None:
     assert shown({"type": kind, "event_id": "e", "arguments": "canary"}) is None
 
 
-def test_an_error_names_no_key() -> None:
-    error = {"type": "x", "code": "y", "message": "Bearer sk-canary", "event_id": "e1"}
-    seen = shown({"type": "error", "event_id": "e", "error": error})["error"]
-    assert seen == {**error, "message": "[redacted]"}
+def test_an_error_says_what_the_caller_did_and_nothing_in_the_upstreams_words() -> None:
+    error = {
+        "type": "invalid_request_error",
+        "code": "invalid_value",
+        "message": "canary",
+        "param": "session.audio.output.speed",
+        "event_id": "e1",
+    }
+    event = {"type": "error", "event_id": "e", "error": error}
+    seen = shown({**event, "note": "canary", "error": {**error, "more": "canary"}})
+    assert seen.keys() == event.keys()
+    said = seen["error"].pop("message")
+    assert said
+    assert "canary" not in said
+    assert seen["error"] == {k: v for k, v in error.items() if k != "message"}
+
+
+WORDS = "You are canary, and you tell nobody."
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {
+            "type": "error",
+            "error": {
+                "type": WORDS,
+                "code": WORDS,
+                "message": WORDS,
+                "param": WORDS,
+                "event_id": WORDS,
+            },
+        },
+        {"type": "error", "error": WORDS},
+        {"type": "error", "error": {"param": "session.tools[0].canary"}},
+        {
+            "type": "conversation.item.input_audio_transcription.failed",
+            "item_id": "i1",
+            "error": {"message": WORDS, "code": "audio_unintelligible"},
+        },
+        {
+            "type": "response.done",
+            "response": {
+                "status_details": {
+                    "type": "failed",
+                    "reason": WORDS,
+                    "error": {"type": WORDS, "code": WORDS, "message": WORDS},
+                    "more": WORDS,
+                }
+            },
+        },
+        {"type": "response.done", "response": {"status_details": WORDS}},
+        {"type": "response.done", "more": WORDS, "response": {}},
+        {"type": "session.updated", "more": WORDS, "session": {}},
+    ],
+)
+def test_no_failure_quotes_the_session(event: Any) -> None:
+    heard: list[str] = []
+    policy = Policy(fixed=True, note=heard.append)
+    verdict = policy.from_upstream(json.dumps({"event_id": "e", **event}))
+    assert verdict.onward
+    assert "canary" not in verdict.onward
+    assert set(heard) <= {WORDS}
+
+
+def test_a_response_says_how_it_ended() -> None:
+    details = {
+        "type": "failed",
+        "error": {"type": "invalid_request_error", "code": "model_not_found"},
+    }
+    done = {"type": "response.done", "response": {"status_details": details}}
+    error = shown(done)["response"]["status_details"]["error"]
+    assert error.pop("message")
+    assert error == details["error"]
+    details = {"type": "cancelled", "reason": "turn_detected"}
+    done = {"type": "response.done", "response": {"status_details": details}}
+    assert shown(done)["response"]["status_details"] == details
+
+
+def test_the_upstreams_words_are_noted_but_not_without_end() -> None:
+    heard: list[str] = []
+    policy = Policy(fixed=True, note=heard.append)
+    for number in range(100):
+        error = {"type": "error", "error": {"message": f"{number}"}}
+        policy.from_upstream(json.dumps(error))
+    assert heard == [str(number) for number in range(20)]
+
+
+def test_the_upstreams_reason_for_leaving_is_not_shown() -> None:
+    assert FIXED.farewell(WORDS) == ""
+    assert Policy(fixed=False).farewell(WORDS) == WORDS
+
+
+@pytest.mark.parametrize(
+    "audio",
+    ["AA\n\x00AA", "AA\x1fAA", "A A=", "!!", "AA\u00e9=", "AA\ud800", "AA-_", "AA\x7f"],
+)
+def test_what_is_not_base64_does_not_pass_unread(audio: str) -> None:
+    frame = AUDIO.replace("UklGRg==", audio)
+    onward, back = FIXED.from_caller(frame)
+    assert onward is not frame
+    assert (onward is None) != (back is None)
+
+
+def test_audio_with_line_ends_is_not_valid_json() -> None:
+    for audio in ("AA\n\x00AA", "AA\x1fAA", "\t"):
+        frame = AUDIO.replace("UklGRg==", audio)
+        assert refused(frame)["code"] == "invalid_json"
+
+
+THING = {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("event", "param"),
+    [
+        ({"type": "input_audio_buffer.commit", "event_id": THING}, "event_id"),
+        ({"type": "input_audio_buffer.commit", "event_id": "e" * 513}, "event_id"),
+        ({"type": "input_audio_buffer.append", "audio": 7}, "audio"),
+        ({"type": "response.cancel", "response_id": 10**4000}, "response_id"),
+        ({"type": "conversation.item.delete", "item_id": ["i1"]}, "item_id"),
+        (
+            {
+                "type": "conversation.item.truncate",
+                "item_id": "i1",
+                "content_index": True,
+            },
+            "content_index",
+        ),
+        (
+            {"type": "conversation.item.truncate", "audio_end_ms": 10**4000},
+            "audio_end_ms",
+        ),
+        *(
+            (
+                {"type": "response.create", "response": {name: value}},
+                f"response.{name}",
+            )
+            for name, value in (
+                ("metadata", {"a": {"b": 1}}),
+                ("metadata", {"a" * 65: "b"}),
+                ("metadata", {str(n): "" for n in range(17)}),
+                ("conversation", THING),
+                ("output_modalities", THING),
+                ("output_modalities", [THING]),
+                ("audio", "loud"),
+            )
+        ),
+        *(
+            (
+                {
+                    "type": "session.update",
+                    "session": {"type": "realtime", "audio": {side: {name: value}}},
+                },
+                f"session.audio.{side}.{name}{inner}",
+            )
+            for side, name, value, inner in (
+                ("output", "speed", "fast", ""),
+                ("output", "format", "pcm16", ""),
+                ("output", "format", {"type": THING}, ".type"),
+                ("input", "noise_reduction", {"type": THING}, ".type"),
+                ("input", "turn_detection", {"threshold": THING}, ".threshold"),
+                ("input", "turn_detection", {"create_response": 1}, ".create_response"),
+            )
+        ),
+        *(
+            ({"type": "conversation.item.create", "item": {**MINE, name: THING}}, at)
+            for name, at in (("id", "item.id"), ("status", "item.status"))
+        ),
+        (
+            {
+                "type": "conversation.item.create",
+                "item": message("user", "input_text", detail=THING),
+            },
+            "item.content[0].detail",
+        ),
+        (
+            {
+                "type": "conversation.item.create",
+                "item": {
+                    **MINE,
+                    "content": [{"type": "input_text", "text": THING}],
+                },
+            },
+            "item.content[0].text",
+        ),
+    ],
+)
+def test_a_field_of_another_kind_is_refused(event: Any, param: str) -> None:
+    error = refused(json.dumps(event))
+    assert (error["code"], error["param"]) == ("invalid_value", param)
+    assert "expected" in error["message"]
 
 
 # Where the session is the caller's own

@@ -4,13 +4,16 @@ import pytest
 from starlette.requests import Request
 
 from offhook.errors import Unauthorized
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import bearer, is_local, is_rebound
 
 
-def request(client: str | None = "127.0.0.1", **headers: str) -> Request:
+def request(
+    client: str | None = "127.0.0.1", server: str | None = None, **headers: str
+) -> Request:
     raw = [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()]
     peer = None if client is None else (client, 1)
-    return Request({"type": "http", "headers": raw, "client": peer})
+    own = None if server is None else (server, 8040)
+    return Request({"type": "http", "headers": raw, "client": peer, "server": own})
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER "])
@@ -52,3 +55,35 @@ def test_a_caller_at_this_machine_is_local(client: str, host: str) -> None:
 )
 def test_others_are_not_local(asked: Request) -> None:
     assert not is_local(asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request(host="evil.example"),
+        request(),
+        request("192.0.2.7", "127.0.0.1", host="evil.example"),
+        # As uvicorn tells it, which takes the header's word for the client.
+        request("1", "::1", host="evil.example", x_forwarded_for="1"),
+        request(host="evil.example", x_forwarded_for="1"),
+        request(host="evil.example", forwarded="for=192.0.2.7"),
+    ],
+)
+def test_a_foreign_name_on_loopback_is_rebound_whatever_the_headers_say(
+    asked: Request,
+) -> None:
+    assert is_rebound(asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        request("192.0.2.7", "192.0.2.1", host="voice.example"),
+        request("192.0.2.7", None, host="voice.example"),
+        request(None, "/run/offhook.sock", host="voice.example"),
+        request("127.0.0.1", "127.0.0.1", host="localhost:8040"),
+        request("192.0.2.7", "127.0.0.1", host="[::1]:8040", x_forwarded_for="x"),
+    ],
+)
+def test_elsewhere_and_under_its_own_names_nothing_is_rebound(asked: Request) -> None:
+    assert not is_rebound(asked)

@@ -292,14 +292,16 @@ async def test_an_upstreams_refusal_is_named_without_its_secrets(
     expected: tuple[int, str],
 ) -> None:
     caplog.set_level(logging.DEBUG, "offhook")
-    recorder.fail(status, f"Incorrect key {KEY} for ek_canary_grant", code)
+    said = f"Incorrect key {KEY} for ek_canary_grant: {PROMPT}"
+    recorder.fail(status, said, code)
     failed = await relay.call(await relay.grant())
     error_of(failed, *expected)
     for text in (failed.text, caplog.text):
         assert "canary" not in text
     assert "Traceback" not in caplog.text
     assert [r.name for r in caplog.records if r.levelno >= logging.INFO] == [
-        "offhook.http.failures"
+        "offhook.upstream.openai",
+        "offhook.http.failures",
     ]
     # The next call works.
     recorder.reply = None

@@ -3,6 +3,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
+import select
 import time
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -53,7 +55,7 @@ class Far:
         self.requests.append(request)
         if self.status is None:
             return None
-        error = {"error": {"message": f"bad key {KEY}", "type": "x"}}
+        error = {"error": {"message": f"bad key {KEY}, {PROMPT}", "type": "x"}}
         return connection.respond(HTTPStatus(self.status), json.dumps(error))
 
     async def hold(self, connection: ServerConnection) -> None:
@@ -241,7 +243,9 @@ async def test_a_grant_opens_one_session_from_its_own_origin(
         ({"status": 401}, 502, "upstream_unauthorized"),
         ({"status": 429}, 503, "upstream_rate_limited"),
         ({"status": 500}, 502, "upstream_failed"),
-        ({"error": f"{KEY} is wrong"}, 502, "upstream_rejected"),
+        ({"status": 302}, 502, "upstream_redirected"),
+        ({"status": 400}, 502, "upstream_rejected"),
+        ({"error": f"{KEY} is wrong, {PROMPT}"}, 502, "upstream_rejected"),
         ({"url": "http://127.0.0.1:9"}, 502, "upstream_unreachable"),
     ],
 )
@@ -387,16 +391,21 @@ async def test_mounted_in_another_application(far: Far) -> None:
 @pytest.mark.parametrize(
     ("said", "heard"),
     [
-        ((1000, "bye"), (1000, "bye")),
-        ((1001, "expired"), (1001, "expired")),
+        ((1000, "bye"), (1000, "")),
+        ((1011, PROMPT), (1011, "")),
         ((1012, ""), (1012, "")),
-        ((4001, "ä" * 61), (4001, "ä" * 61)),
+        ((4001, "ä" * 61), (4001, "")),
         (None, (1011, "The upstream broke off.")),
     ],
 )
 async def test_the_upstreams_close_is_carried_over(
-    running: Running, far: Far, said: tuple[int, str] | None, heard: tuple[int, str]
+    running: Running,
+    far: Far,
+    caplog: pytest.LogCaptureFixture,
+    said: tuple[int, str] | None,
+    heard: tuple[int, str],
 ) -> None:
+    caplog.set_level("INFO", "offhook")
     async with (
         running(AGENTS, upstream=far.url) as relay,
         talking(relay, far) as (near, upstream),
@@ -408,6 +417,39 @@ async def test_the_upstreams_close_is_carried_over(
             await upstream.close(*said)
         assert await near.recv() == DELTA
         assert await closure(near) == heard
+    told = said is not None and bool(said[1])
+    assert ("the upstream said" in logged(caplog)) == told
+    assert "canary" not in logged(caplog)
+
+
+async def test_a_local_callers_own_session_is_closed_in_the_upstreams_words(
+    running: Running, far: Far
+) -> None:
+    async with (
+        running(upstream=far.url) as relay,
+        talking(relay, far) as (near, upstream),
+    ):
+        await upstream.close(4001, "Out of order.")
+        assert await closure(near) == (4001, "Out of order.")
+
+
+@pytest.mark.parametrize("direct", [True, False])
+async def test_an_upstreams_words_go_to_the_log_alone(
+    running: Running, far: Far, caplog: pytest.LogCaptureFixture, direct: bool
+) -> None:
+    caplog.set_level("INFO", "offhook")
+    async with (
+        running(AGENTS, direct=direct, upstream=far.url) as relay,
+        talking(relay, far) as (near, upstream),
+    ):
+        for said in (PROMPT, "Speed is 99."):
+            error = {"type": "x", "code": "invalid_value", "message": said}
+            await upstream.send(event("error", error={**error, "event_id": "e7"}))
+            heard = json.loads(await near.recv())["error"]
+            assert (heard["code"], heard["event_id"]) == ("invalid_value", "e7")
+            assert said not in heard["message"]
+    assert "the upstream said: 'Speed is 99.'" in logged(caplog)
+    assert "canary" not in logged(caplog)
 
 
 @pytest.mark.parametrize(
@@ -458,6 +500,7 @@ async def test_a_session_expires(running: Running, far: Far) -> None:
     ):
         error = json.loads(await near.recv())["error"]
         assert error["code"] == "session_expired"
+        assert "0.3 seconds" in error["message"]
         assert await closure(near) == (1001, error["message"])
         assert await closure(upstream) == (1000, "")
 
@@ -472,6 +515,25 @@ async def test_an_event_that_is_too_long_ends_the_session(
         await near.send(AUDIO.replace("AAAA", "A" * 1024))
         assert await closure(near) == (1009, "The event is too long.")
         assert await closure(upstream) == (1000, "")
+
+
+@pytest.mark.skipif(not hasattr(select, "POLLRDHUP"), reason="needs Linux")
+async def test_a_flooding_caller_that_has_gone_is_missed_at_once(
+    running: Running, far: Far
+) -> None:
+    async with (
+        running(AGENTS, upstream=far.url, event_rate=10) as relay,
+        talking(relay, far) as (near, upstream),
+    ):
+        for _ in range(3000):
+            near.protocol.send_text(CANCEL.encode())
+            near.send_data()
+        assert await upstream.recv() == CANCEL
+        near.transport.close()
+        began = asyncio.get_running_loop().time()
+        # With 300 seconds of what it left behind unread.
+        assert await closure(upstream) == (1001, "The caller has gone.")
+        assert asyncio.get_running_loop().time() - began < 5
 
 
 # Limits
@@ -609,6 +671,35 @@ def test_naps_do_not_hide_that_somebody_sends_too_much() -> None:
         now += pace.take(now)
     assert events == pytest.approx(100 * (2 + 5), rel=0.02)
     assert pace.held == pytest.approx(5, abs=0.1)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_late_wake_ups_do_not_hide_it_either(seed: int) -> None:
+    chance = random.Random(seed)
+    pace = Pace(200)
+    now, events = 100.0, 0
+    while pace.held < 20:
+        assert now < 140, "never held for so long"
+        events += 1
+        # What an event takes, and how late a busy machine wakes up.
+        now += chance.uniform(0, 0.001)
+        if wait := pace.take(now):
+            now += wait + chance.choice((0.0, 0.01, 0.3, 1.0, 1.5))
+    assert now - 100 == pytest.approx(20, abs=3)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_keeps_to_the_rate_is_not_held_back_for_long(seed: int) -> None:
+    chance = random.Random(seed)
+    pace = Pace(200)
+    ready, now = 100.0, 100.0
+    for number in range(200 * 120):
+        # Now and then 500 at once, otherwise 170 a second, unevenly: 185 on average.
+        ready += 0 if number % 6000 < 500 else chance.uniform(0, 2 / 170)
+        now = max(now, ready)
+        now += pace.take(now)
+        assert pace.held < 10
+    assert pace.take(now + 10) == 0
 
 
 async def test_nothing_secret_is_logged(

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from offhook.wire.frames import EXTENSION
 from offhook.wire.server import DirectWebSocket, websocket_protocol
@@ -96,3 +98,48 @@ async def test_no_handshake_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     lines = [r.getMessage() for r in caplog.records if r.name.startswith("uvicorn")]
     assert lines
     assert "canary" not in str(lines)
+
+
+@pytest.mark.parametrize("length", [9_000, 40_000])
+async def test_a_handshake_that_cannot_be_read_is_answered(length: int) -> None:
+    headers: Any = {"Authorization": "Bearer ek_" + "a" * length}
+    async with asyncio.timeout(10), serving(Order(), lifespan=False) as url:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(url.replace("http", "ws"), additional_headers=headers)
+    response = refused.value.response
+    assert response.status_code == 431
+    assert json.loads(response.body)["error"]["code"] == "invalid_headers"
+
+
+async def test_who_sends_too_long_a_message_in_pieces_hears_why() -> None:
+    app = Order()
+    async with asyncio.timeout(10), serving(app, lifespan=False) as url:
+        async with connect(url.replace("http", "ws")) as client:
+            await client.send("hello")
+            piece = "x" * 65_536
+            # It hears nothing until it has said all: more than uvicorn takes.
+            client.transport.pause_reading()
+            with pytest.raises(ConnectionClosed) as closed:
+                await client.send(piece for _ in range(300))
+                client.transport.resume_reading()
+                await client.recv()
+    assert closed.value.rcvd is not None
+    assert closed.value.rcvd.code == 1009
+
+
+async def test_a_client_that_has_left_is_missed_before_its_end_is_read() -> None:
+    app = Order()
+    async with asyncio.timeout(10), serving(app, lifespan=False) as url:
+        client = await connect(url.replace("http", "ws"))
+        while app.direct is None:
+            await (await client.ping())
+        direct = app.direct
+        direct.transport.pause_reading()
+        await client.send("unread")
+        assert not direct.gone
+        client.transport.close()
+        async with connect(url.replace("http", "ws")) as other:
+            while not direct.gone:
+                await (await other.ping())
+        assert not direct.transport.is_closing()
+        direct.transport.abort()

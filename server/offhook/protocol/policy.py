@@ -1,8 +1,8 @@
 """What may pass between a caller and the upstream, event by event.
 
 Where the server fixes the session, a caller talks and listens, and changes how it is
-heard; it neither changes nor sees how the agent works. What is not listed here does not
-pass, in either direction: new events and fields of the API stay out until they are.
+heard; it neither changes nor sees how the agent works. What `permitted`
+does not list does not pass, in either direction.
 
 An event that passes is the one that was judged: all but plain audio is read whole and
 written anew, of what is listed. So it does not matter whether the upstream takes the
@@ -12,154 +12,39 @@ first or the last of two equal keys, or takes `Type` for `type`.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from offhook.errors import InvalidRequest, redact
+from offhook.errors import InvalidRequest
 from offhook.events import Event, new_id, parse, serialise
+from offhook.protocol.disclosure import outcome, told
+from offhook.protocol.permitted import (
+    CHANGEABLE,
+    CLIENT,
+    CONTENT,
+    FAILURES,
+    ITEMS,
+    MESSAGE,
+    OF_CALLERS,
+    OVERRIDES,
+    PLAIN,
+    RESPONSE,
+    VISIBLE,
+)
+from offhook.protocol.shapes import WORD, Shape, misfit, picked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Session = dict[str, Any]
-# The parts of an object that are kept: whole (True), or again by a shape.
-Shape = dict[str, Any]
 
-# What a caller may see of a session: what its client needs, and nothing that says
-# how the agent works.
-_VISIBLE: Shape = {
-    "model": True,
-    "output_modalities": True,
-    "max_output_tokens": True,
-    "audio": {
-        "input": {
-            "format": True,
-            "noise_reduction": True,
-            "transcription": {"model": True, "language": True},
-            "turn_detection": True,
-        },
-        "output": {"format": True, "voice": True, "speed": True},
-    },
-}
-_FORMAT: Shape = {"type": True, "rate": True}
-# What a caller may change of one: how it is heard, and how it wants to be answered.
-_CHANGEABLE: Shape = {
-    "output_modalities": True,
-    "audio": {
-        "input": {
-            "format": _FORMAT,
-            "noise_reduction": {"type": True, "strength": True},
-            "turn_detection": {
-                "type": True,
-                "threshold": True,
-                "prefix_padding_ms": True,
-                "silence_duration_ms": True,
-                "idle_timeout_ms": True,
-                "create_response": True,
-                "interrupt_response": True,
-                "eagerness": True,
-            },
-        },
-        "output": {"format": _FORMAT, "speed": True},
-    },
-}
-_MESSAGE: Shape = {
-    "id": True,
-    "type": True,
-    "role": True,
-    "status": True,
-    "content": True,
-}
-_CONTENT: Shape = {
-    "type": True,
-    "text": True,
-    "audio": True,
-    "transcript": True,
-    "image_url": True,
-    "detail": True,
-}
-_OF_CALLERS = ("input_text", "input_audio", "input_image")
-_REFERENCE: Shape = {"type": True, "id": True}
-# What else of client events passes: all with `type` and `event_id`.
-_CLIENT: dict[str, Shape] = {
-    "session.update": {"session": True},
-    "input_audio_buffer.append": {"audio": True},
-    "input_audio_buffer.commit": {},
-    "input_audio_buffer.clear": {},
-    "output_audio_buffer.clear": {},
-    "conversation.item.create": {"item": True, "previous_item_id": True},
-    "conversation.item.retrieve": {"item_id": True},
-    "conversation.item.truncate": {
-        "item_id": True,
-        "content_index": True,
-        "audio_end_ms": True,
-    },
-    "conversation.item.delete": {"item_id": True},
-    "response.create": {"response": True},
-    "response.cancel": {"response_id": True},
-}
-_OVERRIDES: Shape = {
-    "output_modalities": True,
-    "metadata": True,
-    "conversation": True,
-    "input": True,  # see _own_response
-    "audio": {"output": {"format": _FORMAT}},
-}
-_RESPONSE: Shape = {
-    "object": True,
-    "id": True,
-    "status": True,
-    "status_details": True,
-    "output": True,
-    "conversation_id": True,
-    "output_modalities": True,
-    "max_output_tokens": True,
-    "audio": {"output": {"format": True, "voice": True}},
-    "usage": True,
-    "metadata": True,
-}
-# Server events that say nothing of how the agent works: they pass unread.
-_PLAIN = frozenset(
-    {
-        "conversation.created",
-        "conversation.item.deleted",
-        "conversation.item.truncated",
-        "conversation.item.input_audio_transcription.delta",
-        "conversation.item.input_audio_transcription.completed",
-        "conversation.item.input_audio_transcription.failed",
-        "conversation.item.input_audio_transcription.segment",
-        "input_audio_buffer.speech_started",
-        "input_audio_buffer.speech_stopped",
-        "input_audio_buffer.committed",
-        "input_audio_buffer.cleared",
-        "input_audio_buffer.timeout_triggered",
-        "output_audio_buffer.started",
-        "output_audio_buffer.stopped",
-        "output_audio_buffer.cleared",
-        "rate_limits.updated",
-        "response.content_part.added",
-        "response.content_part.done",
-        "response.output_text.delta",
-        "response.output_text.done",
-        "response.output_audio.delta",
-        "response.output_audio.done",
-        "response.output_audio_transcript.delta",
-        "response.output_audio_transcript.done",
-    }
-)
-_ITEMS = frozenset(
-    {
-        "conversation.item.created",
-        "conversation.item.added",
-        "conversation.item.done",
-        "conversation.item.retrieved",
-        "response.output_item.added",
-        "response.output_item.done",
-    }
-)
+# Errors of the upstream that are noted, in one session: a caller can make them.
+_MOST_NOTED = 20
+_COMMON: Shape = {"type": WORD, "event_id": WORD}
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 _S = r"[ \t\r\n]*"
 _ID = rf'"event_id"{_S}:{_S}"[^"\\\x00-\x1f]{{0,128}}"{_S}'
 # The beginning of an audio event, up to the audio; and what may follow it. A frame
-# with both, and neither a quote nor a backslash between them, reads in one way only.
+# with both, and nothing but base64 between them, reads in one way only.
 _APPEND = re.compile(
     rf'{_S}\{{{_S}(?:{_ID},{_S})?"type"{_S}:{_S}"input_audio_buffer\.append"{_S},{_S}'
     rf'(?:{_ID},{_S})?"audio"{_S}:{_S}"'
@@ -187,14 +72,19 @@ _DROP = Verdict()
 class Policy:
     """Judges the events of one session."""
 
-    def __init__(self, *, fixed: bool) -> None:
+    def __init__(
+        self, *, fixed: bool, note: Callable[[str], None] | None = None
+    ) -> None:
         """Begin.
 
         Args:
             fixed: Whether the server's session stands; otherwise the caller may
                 configure its own, and everything passes.
+            note: Told the words of the upstream's errors, which a caller does not get.
         """
         self._fixed = fixed
+        self._note = note
+        self._noted = 0
 
     def opened(self, session: Session) -> str:
         """Make the caller's first event of the session that the upstream opened."""
@@ -221,7 +111,7 @@ class Policy:
         if not self._fixed:
             return Verdict(frame)
         head = _HEAD.match(frame)
-        if head and head[1] in _PLAIN:
+        if head and head[1] in PLAIN:
             return Verdict(frame)
         try:
             event = parse(frame)
@@ -230,15 +120,19 @@ class Policy:
         shown = self._seen(event)
         return Verdict(serialise(shown)) if shown else _DROP
 
+    def farewell(self, reason: str) -> str:
+        """Give of the reason with which the upstream closed what the caller may see."""
+        if self._fixed:
+            self._hear({"message": reason})
+        return "" if self._fixed else reason
+
     def _judged(self, event: Event) -> Verdict:
         kind = event.get("type")
-        if not isinstance(kind, str) or kind not in _CLIENT:
+        if not isinstance(kind, str) or kind not in CLIENT:
             raise _unknown(kind)
-        kept = _picked(event, {"type": True, "event_id": True, **_CLIENT[kind]})
+        kept = _own(event, {**_COMMON, **CLIENT[kind]})
         if kind == "session.update":
             return self._update(kept)
-        if "audio" in kept and not isinstance(kept["audio"], str):
-            raise _invalid("The audio must be a string.", "audio")
         if kind == "conversation.item.create":
             kept["item"] = _own_item(kept.get("item"), "item")
         if kind == "response.create" and kept.get("response") is not None:
@@ -252,26 +146,47 @@ class Policy:
         if wanted.get("type") != "realtime":
             raise _invalid("This session's type is 'realtime'.", "session.type")
         # Even with nothing left to change: the upstream says what there is.
-        session = {"type": "realtime", **_picked(wanted, _CHANGEABLE)}
+        session = {"type": "realtime", **_own(wanted, CHANGEABLE, "session")}
         return Verdict(serialise({**event, "session": session}))
 
     def _seen(self, event: Event) -> Event | None:
         kind = event.get("type")
-        if kind in _PLAIN:
+        if kind in PLAIN:
             return event
-        if kind in _ITEMS:
+        if kind in ITEMS:
             return event if _is_message(event.get("item")) else None
         if kind in ("session.created", "session.updated"):
-            return {**event, "session": self._shown(_object(event, "session"))}
+            session = self._shown(_object(event, "session"))
+            return {**picked(event, _COMMON), "session": session}
         if kind in ("response.created", "response.done"):
-            response = _picked(_object(event, "response"), _RESPONSE)
-            output = response.get("output") or []
-            response["output"] = [item for item in output if _is_message(item)]
-            return {**event, "response": response}
-        if kind == "error":
+            response = self._answered(_object(event, "response"))
+            return {**picked(event, _COMMON), "response": response}
+        if kind in FAILURES:
             error = _object(event, "error")
-            return {**event, "error": {**error, "message": _redacted(error)}}
+            self._hear(error)
+            return {
+                **picked(event, {**_COMMON, **FAILURES[kind]}),
+                "error": told(error),
+            }
         return None
+
+    def _answered(self, response: Event) -> Event:
+        shown = picked(response, RESPONSE)
+        output = shown.get("output")
+        items = output if isinstance(output, list) else []
+        shown["output"] = [item for item in items if _is_message(item)]
+        if "status_details" in response:
+            shown["status_details"] = outcome(response["status_details"])
+            self._hear(_object(_object(response, "status_details"), "error"))
+        return shown
+
+    def _hear(self, error: Event) -> None:
+        message = error.get("message")
+        if not self._note or not message or not isinstance(message, str):
+            return
+        self._noted += 1
+        if self._noted <= _MOST_NOTED:
+            self._note(message)
 
     def _shown(self, session: Session) -> Session:
         if not self._fixed:
@@ -289,7 +204,7 @@ def visible(session: Mapping[str, Any], *, session_id: str | None = None) -> Ses
         "id": session_id or new_id("sess"),
         "expires_at": 0,  # as OpenAI's answer to a mint has it
         "output_modalities": ["audio"],
-    } | _picked(session, _VISIBLE)
+    } | picked(session, VISIBLE)
 
 
 def _is_audio(text: str) -> bool:
@@ -297,12 +212,25 @@ def _is_audio(text: str) -> bool:
     begin = _APPEND.match(text)
     if begin is None:
         return False
-    end = text.find('"', begin.end())
-    return (
-        end >= 0
-        and text.find("\\", begin.end(), end) < 0
-        and _REST.fullmatch(text, end) is not None
-    )
+    at = begin.end()
+    end = text.find('"', at)
+    if end < 0 or _REST.fullmatch(text, end) is None:
+        return False
+    audio = text[at:end]
+    # The fastest that there is: 2,560 characters in less than a microsecond.
+    return audio.isascii() and not audio.encode().translate(None, _BASE64)
+
+
+def _own(value: Mapping[str, Any], shape: Shape, at: str = "") -> Event:
+    """Keep of what a caller sent what it may send.
+
+    Raises:
+        InvalidRequest: A field of that is of another kind.
+    """
+    if found := misfit(value, shape):
+        path = f"{at}.{found[0]}" if at else found[0]
+        raise _invalid(f"Invalid value for '{path}': expected {found[1]}.", path)
+    return picked(value, shape)
 
 
 def _own_item(item: Any, at: str) -> Event:
@@ -311,33 +239,38 @@ def _own_item(item: Any, at: str) -> Event:
     Raises:
         InvalidRequest: It is somebody else's to say.
     """
-    kept = _picked(item, _MESSAGE)
-    content = kept.get("content")
-    parts = [_picked(part, _CONTENT) for part in content] if _is_list(content) else []
-    mine = kept.get("type") == "message" and kept.get("role") == "user"
-    if not mine or any(part.get("type") not in _OF_CALLERS for part in parts):
+    given = item if isinstance(item, dict) else {}
+    content = given.get("content")
+    parts = content if isinstance(content, list) else []
+    mine = given.get("type") == "message" and given.get("role") == "user"
+    if not mine or any(_type_of(part) not in OF_CALLERS for part in parts):
         raise _invalid(
             "Only messages of the user may be added here: the rest of the "
             "conversation is the server's.",
             at,
         )
-    return {**kept, "content": parts}
+    kept = _own(given, MESSAGE, at)
+    kept["content"] = [
+        _own(part, CONTENT, f"{at}.content[{number}]")
+        for number, part in enumerate(parts)
+    ]
+    return kept
 
 
 def _own_response(response: Any) -> Event:
     if not isinstance(response, dict):
         raise _invalid("The response must be an object.", "response")
-    kept = _picked(response, _OVERRIDES)
-    if kept.get("input") is not None and not isinstance(kept["input"], list):
-        raise _invalid("The input must be an array.", "response.input")
-    if _is_list(items := kept.get("input")):
+    kept = _own(response, OVERRIDES, "response")
+    if kept.get("input") is not None:
         kept["input"] = [
-            _picked(item, _REFERENCE)
-            if isinstance(item, dict) and item.get("type") == "item_reference"
-            else _own_item(item, f"response.input[{number}]")
-            for number, item in enumerate(items)
+            _own_item(item, f"response.input[{number}]")
+            for number, item in enumerate(kept["input"])
         ]
     return kept
+
+
+def _type_of(part: Any) -> Any:
+    return part.get("type") if isinstance(part, dict) else None
 
 
 def _is_message(item: Any) -> bool:
@@ -347,32 +280,9 @@ def _is_message(item: Any) -> bool:
     return item.get("role") in ("user", "assistant")
 
 
-def _picked(value: Any, shape: Shape) -> Event:
-    """Keep of an object what the shape names; of anything else, nothing."""
-    picked: Event = {}
-    if not isinstance(value, dict):
-        return picked
-    for key, part in shape.items():
-        inner = value.get(key)
-        if isinstance(part, dict) and isinstance(inner, dict):
-            picked[key] = _picked(inner, part)
-        elif key in value and (part is True or inner is None):
-            picked[key] = inner
-    return picked
-
-
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
-    return isinstance(value, list)
-
-
 def _object(event: Event, key: str) -> Event:
     value = event.get(key)
     return value if isinstance(value, dict) else {}
-
-
-def _redacted(error: Event) -> str:
-    message = error.get("message")
-    return redact(message) if isinstance(message, str) else ""
 
 
 def _error(error: InvalidRequest, event_id: Any) -> str:
@@ -390,7 +300,7 @@ def _unknown(kind: Any) -> InvalidRequest:
     if kind is None:
         return InvalidRequest("The 'type' field is missing.", code="invalid_event")
     named = f"'{kind[:64]}'" if isinstance(kind, str) else "no string"
-    supported = ", ".join(f"'{name}'" for name in _CLIENT)
+    supported = ", ".join(f"'{name}'" for name in CLIENT)
     return _invalid(
         f"Invalid value: {named}. Supported values are: {supported}.", "type"
     )

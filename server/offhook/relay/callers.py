@@ -29,28 +29,36 @@ def bearer(request: HTTPConnection) -> str:
 def is_local(request: HTTPConnection) -> bool:
     """Whether the caller sits at this machine, for all that can be told.
 
-    The Host has to be a loopback name too; see `is_rebound`.
+    A proxy's header means that it is somewhere else; that a page can send one, too,
+    gains it nothing. The Host has to be a loopback name; see `is_rebound`.
     """
-    return _comes_from_loopback(request) and _asks_for_loopback(request)
+    proxied = any(
+        name == "forwarded" or name.startswith("x-forwarded-")
+        for name in request.headers
+    )
+    client = request.client
+    return (
+        not proxied
+        and client is not None
+        and is_loopback(client.host)
+        and _asks_for_loopback(request)
+    )
 
 
 def is_rebound(request: HTTPConnection) -> bool:
     """Whether a foreign name was made to lead here (DNS rebinding).
 
     A page of such a name is of the same origin as what it asks, for all that the
-    browser knows, though this machine never had that name.
+    browser knows, though this machine never had that name. So may be what a proxy on
+    this machine passes on: no header tells them apart, as a page can send any.
     """
-    return _comes_from_loopback(request) and not _asks_for_loopback(request)
+    return _comes_over_loopback(request) and not _asks_for_loopback(request)
 
 
-def _comes_from_loopback(request: HTTPConnection) -> bool:
-    # A proxy's header means that the caller is somewhere else.
-    if any(
-        name == "forwarded" or name.startswith("x-forwarded-")
-        for name in request.headers
-    ):
-        return False
-    return request.client is not None and is_loopback(request.client.host)
+def _comes_over_loopback(request: HTTPConnection) -> bool:
+    # Both ends, as servers may take a proxy's header for the client's.
+    ends = (request.scope.get("client"), request.scope.get("server"))
+    return any(end is not None and is_loopback(end[0]) for end in ends)
 
 
 def _asks_for_loopback(request: HTTPConnection) -> bool:

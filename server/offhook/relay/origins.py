@@ -1,7 +1,8 @@
 """Which sites' pages may call: an ASGI middleware with exact origins.
 
 An origin is allowed if it is the host that was asked, or if the settings list it. (On
-loopback that host must be this machine: names from outside may be made to lead here.)
+loopback that host must be this machine: names from outside may be made to lead here,
+and what a proxy there serves is listed.)
 `null` (sandboxed frames, files) never is, there are no wildcards, and no credentials.
 Requests without an origin come from servers and scripts, and pass.
 """

@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest, NotFound
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
@@ -131,6 +132,15 @@ def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
     return relay.agents.built_in and is_local(connection)
 
 
+def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
+    """Make a policy that tells the log what it keeps from the caller."""
+
+    def note(said: str) -> None:
+        _log.info("the upstream said: %r", logged(said, session))
+
+    return Policy(fixed=fixed, note=note)
+
+
 async def _bridged(
     relay: Relay,
     grant: Grant,
@@ -155,7 +165,7 @@ async def _bridged(
     if agent.brain:
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
-    policy = Policy(fixed=fixed)
+    policy = policy_for(session, fixed=fixed)
     call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
     sdp = await call.answer(offer.decode(errors="replace"))
     relay.calls.add(call.call_id, grant.id, call.hang_up)

@@ -21,9 +21,8 @@ from offhook.http.handshake import (
     refuse_socket,
 )
 from offhook.http.race import first
-from offhook.protocol.policy import Policy
 from offhook.relay.callers import bearer
-from offhook.relay.routes import may_configure
+from offhook.relay.routes import may_configure, policy_for
 from offhook.wire.base import close_frame
 from offhook.wire.frames import EXTENSION, Direct
 
@@ -32,10 +31,12 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Scope, Send
 
+    from offhook.protocol.policy import Policy
     from offhook.relay.grants import Grant
     from offhook.relay.routes import Relay
     from offhook.settings import Settings
     from offhook.wire.base import Wire
+    from offhook.wire.frames import DirectCaller
 
 _log = logging.getLogger(__name__)
 
@@ -45,8 +46,9 @@ _FAREWELL_SECONDS = 1.0
 _BURST_SECONDS = 2.0
 # Who sends too much is read from this often, some events at a time: each wake-up costs.
 _NAP_SECONDS = 0.05
-# So far ahead of its rate nobody gets by naps alone.
-_SLACK_SECONDS = 0.25
+# How often to look whether a caller is still there: from one that is held back nothing
+# is read, not even its end.
+_LOOK_SECONDS = 1.0
 
 Frame = tuple[int, str]
 
@@ -89,7 +91,7 @@ class RealtimeSocket:
                 await accept(websocket)
             except WebSocketDisconnect:
                 return  # it did not wait
-            policy = Policy(fixed=fixed)
+            policy = policy_for(session, fixed=fixed)
             exchange = _Exchange(receive, send, opened.wire, policy, relay.settings)
             exchange.shorten(scope.get("extensions", {}).get(EXTENSION))
             await exchange.run(policy.opened(opened.session))
@@ -161,10 +163,11 @@ class _Exchange:
         # Events on their way to the caller, and how many have gone.
         self._going = 0
         self._gone = 0
+        self._caller: DirectCaller | None = None
 
-    def shorten(self, caller: Direct | None) -> None:
+    def shorten(self, caller: DirectCaller | None) -> None:
         """Let what can pass at once take the short way, where both sides have one."""
-        wire = self._wire
+        self._caller, wire = caller, self._wire
         if caller is None or not isinstance(wire, Direct):
             return
         judge_up, judge_down = self._policy.from_caller, self._policy.from_upstream
@@ -195,6 +198,7 @@ class _Exchange:
                 caller=self._from_caller(),
                 upstream=self._from_upstream(),
                 watch=self._watch(),
+                look=self._look(),
             )
         except Exception:
             _log.exception("a session failed")
@@ -251,6 +255,14 @@ class _Exchange:
         self._going -= 1
         self._gone += 1
 
+    async def _look(self) -> None:
+        """Return when the caller has gone, whatever of it has not been read."""
+        while True:
+            await asyncio.sleep(_LOOK_SECONDS)
+            if self._caller is not None and self._caller.gone:
+                self._left = self._left or _GONE
+                return
+
     async def _watch(self) -> None:
         """Return when the session's time is over, or a caller has not read for long."""
         clock = asyncio.get_running_loop().time
@@ -261,15 +273,14 @@ class _Exchange:
             if self._going and self._gone == before:
                 self._why = _UNREAD
                 return
-        minutes = round(self._seconds / 60)
-        reason = f"Your session hit the maximum duration of {minutes} minutes."
+        reason = f"Your session hit the maximum duration of {_span(self._seconds)}."
         self._why, self._last = (1001, reason), _expired(reason)
 
     async def _part(self) -> None:
         """Close what is still open, each side with what the other one said."""
         closed = self._wire.closed
         if self._left is None:
-            code, reason = self._why or (_carried(closed) if closed else _ENDED)
+            code, reason = self._why or (self._carried(closed) if closed else _ENDED)
             # To a caller that does not read, not even this can be sent.
             with contextlib.suppress(TimeoutError, OSError, RuntimeError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
@@ -283,6 +294,16 @@ class _Exchange:
             _log.info("a caller left: %d %r", *self._left)
         if closed is None:
             await self._wire.close(*(self._left or _BYE))
+
+    def _carried(self, closed: WireClosed) -> Frame:
+        """Say to the caller how the upstream left."""
+        reason = self._policy.farewell(closed.reason)
+        if closed.close_code == 1005:
+            return _BYE
+        try:
+            return close_frame(closed.close_code, reason)
+        except ValueError:
+            return _BROKEN
 
 
 class Pace:
@@ -299,18 +320,24 @@ class Pace:
         self.held = 0.0
         self._step = 1 / rate
         self._due = -math.inf
-        self._free = -math.inf
+        # When the caller was first held back, and last, since the last pause.
+        self._since = -math.inf
+        self._last = -math.inf
 
     def take(self, now: float) -> float:
         """Count an event, and return how many seconds to wait for the next."""
         self._due = max(self._due, now - _BURST_SECONDS) + self._step
         wait = self._due - now
-        if wait <= -_SLACK_SECONDS:
-            self._free = now
         if wait <= 0:
             return 0.0
+        # What a wake-up that came late left unread is caught up with soon, and then it
+        # is too much again. Who sends no more than the rate is not held back for a
+        # burst's time after it was.
+        if now - self._last > _BURST_SECONDS + _NAP_SECONDS:
+            self._since = now
+        self._last = now
         self.late = True
-        self.held = now - self._free
+        self.held = now - self._since
         return max(wait, _NAP_SECONDS)
 
 
@@ -326,14 +353,11 @@ def _farewell(message: MutableMapping[str, Any]) -> Frame:
         return _GONE
 
 
-def _carried(closed: WireClosed) -> Frame:
-    """Say to the caller how the upstream left."""
-    if closed.close_code == 1005:
-        return _BYE
-    try:
-        return close_frame(closed.close_code, closed.reason)
-    except ValueError:
-        return _BROKEN
+def _span(seconds: float) -> str:
+    minutes = seconds / 60
+    return (
+        f"{minutes:g} minutes" if minutes in range(2, 1440) else f"{seconds:g} seconds"
+    )
 
 
 def _expired(reason: str) -> str:

@@ -3,6 +3,9 @@
 Exactly one request per method and no retries: a create may be billed. Redirects
 are not followed: a 3xx is an error, because its Location would look like a call id
 and because the API key must go nowhere else.
+
+What the upstream says of a failure may quote the session: it goes to the log, never
+into an error, which a caller may see.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -26,9 +30,10 @@ from offhook.errors import (
     OffhookError,
     SettingsError,
     UpstreamError,
-    redact,
+    WireClosed,
 )
 from offhook.events import Event, parse, serialise
+from offhook.protocol.disclosure import logged
 from offhook.upstream.base import Answer, Opened
 from offhook.wire.websocket import connect_websocket
 
@@ -37,10 +42,11 @@ if TYPE_CHECKING:
 
     from offhook.wire.base import Wire
 
+_log = logging.getLogger(__name__)
+
 DEFAULT_URL = "https://api.openai.com/v1"
 
 _MAX_BODY = 256 * 1024
-_MAX_MESSAGE = 300
 _NO_CALL = "No session found for the provided call_id"
 _KEYLESS = "offhook"  # local servers want some key and take any
 
@@ -123,6 +129,7 @@ class OpenAIUpstream:
         """Make a client secret; the browser finds its way by `calls_url`."""
         reply = await self._post(
             "/realtime/client_secrets",
+            session,
             content=json.dumps(
                 {
                     "expires_after": {"anchor": "created_at", "seconds": seconds},
@@ -143,6 +150,7 @@ class OpenAIUpstream:
         """
         reply = await self._post(
             "/realtime/calls",
+            session,
             # As openai-python sends it: a type for each part and no file names.
             files=[
                 ("sdp", (None, offer, "application/sdp")),
@@ -178,9 +186,15 @@ class OpenAIUpstream:
             except TimeoutError:
                 raise self._late() from None
             except HandshakeRefused as error:
-                if error.http_status in (401, 403):
-                    raise _unauthorized() from None
-                raise
+                self._note(error.message, session)
+                raise _fault(error.http_status, error.retry_after) from None
+            except WireClosed as closed:
+                self._note(str(closed), session)
+                raise UpstreamError(
+                    "The upstream closed the connection instead of opening a session: "
+                    "the server's log has its words.",
+                    code=closed.code,
+                ) from None
             yield Opened(wire, effective)
 
     async def hang_up(self, call_id: str) -> None:
@@ -193,7 +207,9 @@ class OpenAIUpstream:
         """Close the connections."""
         await self._client.aclose()
 
-    async def _post(self, path: str, **request: Any) -> _Reply:
+    async def _post(
+        self, path: str, session: Mapping[str, Any] | None = None, **request: Any
+    ) -> _Reply:
         try:
             # Not httpx's own timeouts, which start anew with every chunk.
             async with asyncio.timeout(self._seconds):
@@ -209,7 +225,7 @@ class OpenAIUpstream:
         except httpx.HTTPError:
             raise _malformed("it is not HTTP") from None
         if not 200 <= reply.status < 300:
-            self._refused(reply)
+            self._refused(reply, session)
         return reply
 
     async def _exchange(self, path: str, **request: Any) -> _Reply:
@@ -223,14 +239,15 @@ class OpenAIUpstream:
             return _Reply(response.status_code, response.headers, bytes(body))
 
     async def _set_up(self, wire: Wire, session: Mapping[str, Any]) -> dict[str, Any]:
-        await self._until(wire, "session.created")
+        await self._until(wire, "session.created", session)
         await wire.send(serialise({"type": "session.update", "session": dict(session)}))
-        effective = (await self._until(wire, "session.updated")).get("session")
+        updated = await self._until(wire, "session.updated", session)
+        effective = updated.get("session")
         if not isinstance(effective, dict):
             raise _malformed("its session is not an object")
         return effective
 
-    async def _until(self, wire: Wire, kind: str) -> Event:
+    async def _until(self, wire: Wire, kind: str, session: Mapping[str, Any]) -> Event:
         """Wait for an event of a type; what else comes so early is about nothing."""
         while True:
             try:
@@ -242,8 +259,10 @@ class OpenAIUpstream:
             if event.get("type") == "error":
                 error = event.get("error")
                 said = error.get("message") if isinstance(error, dict) else ""
+                self._note(str(said), session)
                 raise UpstreamError(
-                    f"The upstream rejected the session: {self._safe(str(said))}",
+                    "The upstream rejected the session: the server's log has its "
+                    "words.",
                     code="upstream_rejected",
                 )
 
@@ -254,47 +273,50 @@ class OpenAIUpstream:
             status=504,
         )
 
-    def _refused(self, reply: _Reply) -> NoReturn:
-        """Say whose fault a refusal is, without what the upstream says of keys."""
+    def _refused(self, reply: _Reply, session: Mapping[str, Any] | None) -> NoReturn:
+        """Say whose fault a refusal is."""
         message, code = _error_of(reply.body)
         if code == "call_id_not_found":
             raise NotFound(_NO_CALL, code=code)
+        if session is not None:
+            self._note(message, session)
         if reply.status == 400 and code == "invalid_offer":
-            raise InvalidRequest(self._safe(message), code=code)
-        raise self._fault(reply, message)
+            raise InvalidRequest(
+                "The upstream cannot use this offer: make a new one.", code=code
+            )
+        raise _fault(reply.status, reply.headers.get("Retry-After"))
 
-    def _fault(self, reply: _Reply, message: str) -> OffhookError:
-        status = reply.status
-        if status in (401, 403):
-            return _unauthorized()
-        if status == 429:
-            return UpstreamError(
-                "The upstream has too many requests or no credit left: "
-                "try again later.",
-                code="upstream_rate_limited",
-                status=503,
-                retry_after=_retry_after(reply.headers),
-            )
-        if 300 <= status < 400:
-            return UpstreamError(
-                f"The upstream answered with a redirect ({status}): set "
-                "OFFHOOK_UPSTREAM to the address where it really is.",
-                code="upstream_redirected",
-            )
-        if status >= 500:
-            return UpstreamError(
-                f"The upstream failed ({status}): try again later.",
-                code="upstream_failed",
-                retry_after=_retry_after(reply.headers),
-            )
+    def _note(self, said: str, session: Mapping[str, Any]) -> None:
+        _log.warning("the upstream said: %r", logged(said, session, self._key))
+
+
+def _fault(status: int, retry_after: str | None) -> OffhookError:
+    if status in (401, 403):
+        return _unauthorized()
+    if status == 429:
         return UpstreamError(
-            f"The upstream rejected the request ({status}): {self._safe(message)}",
-            code="upstream_rejected",
+            "The upstream has too many requests or no credit left: try again later.",
+            code="upstream_rate_limited",
+            status=503,
+            retry_after=_retry_after(retry_after),
         )
-
-    def _safe(self, message: str) -> str:
-        # Redacted first: a cut could leave half a key that no pattern finds.
-        return redact(message, self._key)[:_MAX_MESSAGE]
+    if 300 <= status < 400:
+        return UpstreamError(
+            f"The upstream answered with a redirect ({status}): set "
+            "OFFHOOK_UPSTREAM to the address where it really is.",
+            code="upstream_redirected",
+        )
+    if status >= 500:
+        return UpstreamError(
+            f"The upstream failed ({status}): try again later.",
+            code="upstream_failed",
+            retry_after=_retry_after(retry_after),
+        )
+    return UpstreamError(
+        f"The upstream rejected the request ({status}): the server's log has its "
+        "words.",
+        code="upstream_rejected",
+    )
 
 
 def _unauthorized() -> UpstreamError:
@@ -328,9 +350,8 @@ def _error_of(body: bytes) -> tuple[str, str | None]:
     )
 
 
-def _retry_after(headers: httpx.Headers) -> str | None:
-    value = headers.get("Retry-After", "")
-    return value if 0 < len(value) <= 64 and value.isascii() else None
+def _retry_after(value: str | None) -> str | None:
+    return value if value and len(value) <= 64 and value.isascii() else None
 
 
 def _malformed(reason: str) -> UpstreamError:

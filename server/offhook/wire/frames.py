@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asyncio import Transport
     from collections.abc import Callable
 
-# Under this name an ASGI scope's extensions have the caller's `Direct`.
+# Under this name an ASGI scope's extensions have a `DirectCaller`.
 EXTENSION = "offhook.direct"
 
 # Some events of 40 ms; what is longer comes in several reads.
@@ -44,6 +44,14 @@ class Direct(Protocol):
 
         It must not block or raise. What it answers with False is received as always.
         """
+
+
+class DirectCaller(Direct, Protocol):
+    """One from a caller to a server."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the caller has left, though its last may not have been read yet."""
 
 
 class Frames:

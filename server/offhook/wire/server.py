@@ -7,6 +7,7 @@ the short way comes and goes as ASGI has it.
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import (
@@ -20,7 +21,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
 
 # What of uvicorn's is relied on beyond ASGI, as it was in 0.54.
-_RELIED_ON = ("receive", "run_asgi", "send_receive_event_to_app")
+_RELIED_ON = (
+    "data_received",
+    "handle_parser_exception",
+    "receive",
+    "run_asgi",
+    "send_receive_event_to_app",
+)
+# How long a client may still send, of what closed it, before the connection is cut. Cut
+# at once, with something of it unread, it would be reset, and the close frame be lost.
+_FAREWELL_SECONDS = 1.0
+# Linux tells by this of an end that cannot be read yet; others of a reset alone.
+_ENDS = getattr(select, "POLLRDHUP", 0)
+_TOO_LONG = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+)
+_WHY = (
+    b'{"error":{"message":"The handshake cannot be read: a header is too long, or '
+    b'malformed.","type":"invalid_request_error","code":"invalid_headers","param":null}}'
+)
 
 
 def websocket_protocol() -> Any:
@@ -38,6 +58,11 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         # At DEBUG, websockets logs the headers with their keys, and what is said.
         self.conn.debug = False
 
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left, though its last may not have been read yet."""
+        return self.transport.is_closing() or _has_left(self.transport)
+
     def offer(self, text: str) -> bool:
         """Send a text if that can be done at once; say whether."""
         if not self.writable.is_set() or self.conn.state is not State.OPEN:
@@ -53,6 +78,35 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         # No client has anything to say before it is accepted, and this comes at once
         # afterwards. Who speaks earlier is misunderstood.
         self.begin_frames()
+
+    def data_received(self, data: bytes) -> None:
+        """Take what was read."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.close_sent:
+            # uvicorn would leave it without an answer.
+            self.close_sent = True
+            self.transport.write(_TOO_LONG % (len(_WHY), _WHY))
+            self.transport.close()
+
+    def handle_parser_exception(self) -> None:
+        """Close with what the client did wrong, and give it time to hear that."""
+        if self.close_sent:
+            return
+        close = self.conn.close_sent
+        assert close is not None
+        self.queue.put_nowait(
+            {
+                "type": "websocket.disconnect",
+                "code": close.code,
+                "reason": close.reason,
+            }
+        )
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_FAREWELL_SECONDS, self.transport.close)
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
 
     async def run_asgi(self) -> None:
         """Run the application, and let it know."""
@@ -76,3 +130,13 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         # Behind one that is on its way through the queue, none may go the short way.
         self.waited_for = False
         super().send_receive_event_to_app()
+
+
+def _has_left(transport: asyncio.Transport) -> bool:
+    """Whether the other side has closed, or reset, what is not read to its end."""
+    connection = transport.get_extra_info("socket")
+    if connection is None or not hasattr(select, "poll"):
+        return False
+    look = select.poll()
+    look.register(connection.fileno(), _ENDS)
+    return bool(look.poll(0))
