@@ -131,6 +131,14 @@ class Connection:
             await asyncio.wait([holding])
         self._lose(None)
 
+    def admit(self, characters: int) -> None:
+        """Ask whether so much can be sent, before the client is told to.
+
+        Raises:
+            ServerError: Too much waits already.
+        """
+        self._outbox.admit(characters)
+
     def act(self) -> None:
         """Send what the client has to send, and tell what it has to tell."""
         for effect in self._client.drain():
