@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.client import Client
+from offhook.protocol.reconnect import Reconnect
 from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.transports import given
 from offhook.transports.connection import Connection
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.protocol.items import Item
     from offhook.protocol.playback import PlaybackLedger
-    from offhook.protocol.reconnect import Reconnect
     from offhook.protocol.transport_events import FunctionCall, Status
     from offhook.transports.base import ApiKey
     from offhook.transports.connection import Opener
@@ -86,6 +86,7 @@ class OpenAITransport:
         reconnect: Reconnect | None = None,
         defaults: bool = True,
     ) -> None:
+        _check_reconnect(reconnect)
         self._address = address or socket_address
         self._api_key = api_key
         self._model = model
@@ -318,6 +319,16 @@ def socket_address(call_id: str | None, url: str | None, model: str | None) -> s
         base = (url or _URL).partition("?")[0]
         return f"{base}?{urlencode({'call_id': call_id})}"
     return url or f"{_URL}?{urlencode({'model': model or DEFAULT_MODEL})}"
+
+
+def _check_reconnect(reconnect: Any) -> None:
+    if reconnect is not None and not isinstance(reconnect, Reconnect):
+        raise InvalidRequest(
+            "reconnect has to be a policy, as Reconnect() or Reconnect(attempts=3), "
+            "or None.",
+            code="invalid_type",
+            param="reconnect",
+        )
 
 
 def _now_ms() -> float:
