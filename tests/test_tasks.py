@@ -34,3 +34,13 @@ async def test_what_has_ended_by_itself_is_no_trouble() -> None:
     async with AsyncExitStack() as stack:
         beside(stack, work())
         await asyncio.sleep(0)
+
+
+async def test_what_fails_beside_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def work() -> None:
+        raise LookupError("mine")
+
+    async with AsyncExitStack() as stack:
+        beside(stack, work())
+        await asyncio.sleep(0)
+    assert "LookupError: mine" in caplog.text

@@ -5,12 +5,15 @@ from typing import Any
 
 import pytest
 
+from offhook.errors import UpstreamError
 from offhook.protocol import transport_events as told
 from offhook.protocol.client import Client, Tell, Transmit
 from offhook.protocol.playback import PlaybackLedger
 from tests.protocol.driver import SECOND, Driver, Event
 
 TOOL = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+
+DICE = {"type": "mcp", "server_label": "dice", "server_url": "http://127.0.0.1:1/mcp"}
 
 
 class Line:
@@ -217,6 +220,75 @@ def test_malformed_events_break_nothing(event: Event) -> None:
     assert event in line.payloads("*")
     line.answer("Good day.")
     assert line.payloads("turn_done")
+
+
+@pytest.mark.parametrize(
+    ("event", "words"),
+    [
+        ({"type": "session.updated"}, "'session.updated': 'session' is missing"),
+        ({"type": "response.done", "response": None}, "of another kind"),
+        (
+            {
+                "type": "response.output_audio.delta",
+                "response_id": "r",
+                "item_id": "i",
+                "content_index": 0,
+                "delta": "?",
+            },
+            "audio that is not base64",
+        ),
+    ],
+)
+def test_an_error_says_what_is_malformed(event: Event, words: str) -> None:
+    line = Line()
+    line.client.take({**event, "event_id": "event_7"}, 0)
+    line.pass_on()
+    [error] = line.payloads("error")
+    assert isinstance(error.error, UpstreamError)
+    assert event["type"] in str(error.error)
+    assert words in str(error.error)
+    assert error.event_id == "event_7"
+
+
+@pytest.mark.parametrize("name", sorted(told.OWN - {"error"}))
+def test_a_raw_event_is_not_taken_for_one_of_ours(name: str) -> None:
+    line = Line()
+    line.pass_on()
+    line.told.clear()
+    line.client.take({"type": name}, 0)
+    line.pass_on()
+    assert line.told == [Tell("*", ({"type": name},))]
+
+
+def test_an_mcp_server_that_cannot_be_reached_is_an_error() -> None:
+    line = Line()
+    line.client.configure({"tools": [DICE]})
+    line.pass_on()
+    line.driver.endpoint.unlisted(line.driver.lists[0].item_id)
+    line.pass_on()
+    [error] = line.payloads("error")
+    assert error.error.code == "mcp_list_tools_failed"
+    assert "'dice'" in str(error.error)
+
+
+def test_a_new_session_is_told_what_was_heard() -> None:
+    line = Line()
+    line.client.say("Count.")
+    line.pass_on()
+    line.answer("One two three four five six seven eight nine ten.", SECOND * 5)
+    line.now = 1000.0
+    line.client.interrupt(line.now)
+    line.pass_on()
+    assert line.kinds()[-1] == "conversation.item.truncate"
+    assert line.sent[-1]["audio_end_ms"] == 1000
+    line.client.reset()
+    line.client.resume()
+    created = [e.event["item"] for e in line.client.drain() if isinstance(e, Transmit)][
+        -1
+    ]
+    assert created["content"] == [{"type": "output_text", "text": "One two"}]
+    assert created["status"] == "incomplete"
+    assert len(line.client.history.items) == 2
 
 
 def test_pictures_stay_in_the_history() -> None:

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from offhook.errors import HandshakeRefused, UpstreamError, WireClosed
+from offhook.errors import (
+    HandshakeRefused,
+    InvalidRequest,
+    OffhookError,
+    UpstreamError,
+    WireClosed,
+)
 from offhook.protocol.reconnect import Reconnect
 from offhook.transports.openai import OpenAITransport
 from offhook.wire.memory import pair
+from offhook.wire.pushed import Pushed
 from tests.transports.conformance import got, upcoming
 
 if TYPE_CHECKING:
@@ -247,3 +254,85 @@ async def test_closing_ends_the_attempts() -> None:
     await client.close()
     await got(ended)
     assert len(far.asked) == 1
+
+
+def test_it_works_in_one_event_loop_after_another() -> None:
+    async def hold(far: Far) -> None:
+        await got(client.connect())
+        client.request_response()
+        assert (await far.event())["type"] == "session.update"
+        assert (await far.event())["type"] == "response.create"
+        await client.close()
+
+    fars = [Far(), Far()]
+    opening = iter(fars)
+    client = OpenAITransport(lambda *of: next(opening).open(*of), api_key="any")
+    for far in fars:
+        asyncio.run(hold(far))
+
+
+async def test_a_wire_that_fails_unexpectedly_ends_the_connection() -> None:
+    async def send(text: str) -> None:
+        raise LookupError("mine")
+
+    async def leave() -> None:
+        pass
+
+    @asynccontextmanager
+    async def opened(url: str, key: str) -> AsyncIterator[Wire]:
+        yield Pushed(send, leave)
+
+    client = OpenAITransport(opened, api_key="any")
+    failed, ended = upcoming(client, "error"), upcoming(client, "disconnected")
+    await client.connect()
+    assert isinstance((await got(failed)).error, LookupError)
+    await got(ended)
+    await client.close()
+
+
+async def test_a_listener_that_was_cancelled_from_within_harms_nothing() -> None:
+    far = Far()
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    gone.cancel()
+    async with OpenAITransport(far.open, api_key="any") as client:
+        await client.connect()
+        client.on("first", lambda _: gone.result())
+        second = upcoming(client, "second")
+        await far.tell({"type": "first"})
+        await far.tell({"type": "second"})
+        await got(second)
+        assert client.status == "connected"
+
+
+async def test_a_key_that_was_cancelled_from_within_is_an_error() -> None:
+    gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    gone.cancel()
+
+    async def key() -> str:
+        return await gone
+
+    client = OpenAITransport(Far().open, api_key=key)
+    with pytest.raises(OffhookError, match="cancelled"):
+        await got(client.connect())
+    assert client.status == "disconnected"
+
+
+@pytest.mark.parametrize("wrong", [True, 5, Reconnect, "yes"])
+def test_reconnect_is_a_policy(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match=r"Reconnect\(\)"):
+        OpenAITransport(Far().open, reconnect=wrong)
+
+
+async def test_a_policy_that_fails_ends_the_connection() -> None:
+    class Failing(Reconnect):
+        def worthwhile(self, failure: Exception, attempt: int) -> bool:
+            raise LookupError("mine")
+
+    far = Far()
+    client = OpenAITransport(far.open, api_key="any", reconnect=Failing())
+    failed, ended = upcoming(client, "error"), upcoming(client, "disconnected")
+    await client.connect()
+    await far.wires[0].close(1011)
+    assert isinstance((await got(failed)).error, LookupError)
+    await got(ended)
+    assert client.status == "disconnected"

@@ -148,6 +148,22 @@ async def test_a_coroutine_listener_that_fails_is_logged(
     assert "LookupError: why" in caplog.text
 
 
+async def test_a_listener_that_was_cancelled_from_within_has_failed(
+    emitter: Emitter, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    gone.cancel()
+
+    async def waits() -> None:
+        await gone
+
+    emitter.on("event", lambda: gone.result())
+    emitter.on("event", waits)
+    assert emitter.emit("event")
+    await turn()
+    assert caplog.text.count("of event failed") == 2
+
+
 async def test_only_so_many_run_at_a_time(
     emitter: Emitter,
     caplog: pytest.LogCaptureFixture,

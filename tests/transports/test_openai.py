@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -8,6 +10,9 @@ from offhook.errors import InvalidRequest, ServerError
 from offhook.transports.openai import OpenAITransport
 from tests.transports.conformance import got
 from tests.transports.test_connection import Far
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 pytestmark = pytest.mark.anyio
 
@@ -69,3 +74,72 @@ async def test_too_much_unsent_is_refused() -> None:
         for _ in range(8):
             client.send_audio(bytes(3 * 2**20))
     await client.close()
+
+
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda c: c.send_message([{"type": "input_text", "text": object()}]),
+        lambda c: c.send_message("Hi", {"previous_item_id": float("nan")}),
+        lambda c: c.send_message(None),
+        lambda c: c.send_message("x" * 30_000_000),
+        lambda c: c.add_image(b"x"),
+        lambda c: c.send_audio("x"),
+        lambda c: c.send_audio(bytes(30_000_000)),
+        lambda c: c.request_response({"instructions": object()}),
+        lambda c: c.request_response([]),
+        lambda c: c.send_event({"type": "response.create", "response": object()}),
+        lambda c: c.send_event("response.create"),
+        lambda c: c.update_session_config({"instructions": object()}),
+        lambda c: c.update_session_config("x"),
+        lambda c: c.send_function_call_output(None, "x"),
+        lambda c: c.send_function_call_output(SimpleNamespace(call_id="x"), {"a": 1}),
+        lambda c: c.reset_history([], [{"item_id": "a"}]),
+        lambda c: c.reset_history(
+            [], [{"item_id": "a", "type": "message", "content": [{"text": object()}]}]
+        ),
+        lambda c: c.send_mcp_response(None, True),
+    ],
+)
+async def test_a_send_that_fails_has_no_effect(send: Callable[[Any], None]) -> None:
+    far = Far()
+    async with OpenAITransport(far.open, api_key="any") as client:
+        await client.connect(initial_session_config={"instructions": "Be brief."})
+        first = await far.event()
+        with pytest.raises((InvalidRequest, ServerError)):
+            send(client)
+        client.update_session_config({"speed": 1.5})
+        client.send_message("Hello")
+        sent = [await far.event() for _ in range(3)]
+        assert [event["type"] for event in sent] == [
+            "session.update",
+            "conversation.item.create",
+            "response.create",
+        ]
+        instructions = [e["session"]["instructions"] for e in (first, sent[0])]
+        assert instructions == ["Be brief."] * 2
+
+
+async def test_back_pressure_loses_no_answer() -> None:
+    far = Far()
+    async with OpenAITransport(far.open, api_key="any") as client:
+        await client.connect()
+        with pytest.raises(ServerError, match="drain"):
+            for _ in range(10_000):
+                client.send_audio(bytes(48_000))
+        with pytest.raises(ServerError, match="drain"):
+            client.send_message("x" * 70_000)
+        client.interrupt()
+        client.request_response()
+        while (event := await far.event())["type"] != "response.create":
+            assert event["type"] != "conversation.item.create"
+
+
+@pytest.mark.parametrize("config", [{"instructions": object()}, {"audio": "x"}, "x"])
+async def test_a_configuration_that_cannot_be_sent_is_refused(config: Any) -> None:
+    far = Far()
+    async with OpenAITransport(far.open, api_key="any") as client:
+        with pytest.raises(InvalidRequest):
+            await client.connect(initial_session_config=config)
+        await client.connect()
+        assert (await far.event())["type"] == "session.update"

@@ -34,15 +34,20 @@ async def test_what_waits_goes_in_order_and_draining_waits_for_it() -> None:
 
 async def test_too_much_is_refused_and_clearing_makes_room() -> None:
     box = Outbox()
+    for _ in range(24):
+        box.admit(2**20)
+        box.put("x" * 2**20)
     with pytest.raises(ServerError, match="drain"):
-        for _ in range(25):
-            box.put("x" * 2**20)
+        box.admit(1)
+    box.put("an event of our own")
+    with pytest.raises(ServerError, match="drain"):
+        box.put("x" * 25 * 2**20)
     draining = asyncio.create_task(box.drain())
     await asyncio.sleep(0)
     assert not draining.done()
     box.clear()
     await asyncio.wait_for(draining, 10)
-    box.put("x" * 2**20)
+    box.admit(24 * 2**20)
 
 
 async def test_what_a_broken_wire_did_not_take_is_kept_for_the_next() -> None:

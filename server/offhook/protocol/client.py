@@ -13,24 +13,21 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
 from offhook.protocol.history import History
 from offhook.protocol.history_edits import replay
 from offhook.protocol.history_requests import HistoryRequests
 from offhook.protocol.playback import AudioPart, PlaybackLedger, duration_ms
 from offhook.protocol.responses import ResponseSequencer
+from offhook.protocol.server_faults import MALFORMED, malformed, unlisted
 from offhook.protocol.session_requests import SessionRequests, output_format
+from offhook.protocol.truncations import Truncations
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from offhook.events import Event
     from offhook.protocol.items import Item
-
-
-# What handlers raise at events that are not as they should be, or cannot be followed.
-_MALFORMED = (KeyError, TypeError, ValueError, AttributeError, InvalidRequest)
 
 
 @dataclass(frozen=True)
@@ -62,6 +59,7 @@ class Client:
         self._responses = ResponseSequencer()
         self._rewriting = HistoryRequests()
         self._session = SessionRequests()
+        self._truncations = Truncations()
         # By response, as it was when the response began.
         self._formats: dict[str, Any] = {}
         self._out: list[Transmit | Tell] = []
@@ -76,6 +74,7 @@ class Client:
             "response.output_text.delta": self._delta,
             "response.output_item.done": self._output_done,
             "conversation.item.done": self._item_done,
+            "mcp_list_tools.failed": self._unlisted,
             "input_audio_buffer.speech_started": self._speech_started,
         }
 
@@ -116,6 +115,7 @@ class Client:
             InvalidRequest: `audio` or a part of it is not an object.
         """
         self.history.replace()
+        self._truncations.reset()
         events, warnings = self._session.open(config, model, joined=joined)
         self._transmit(*events)
         return warnings
@@ -140,7 +140,8 @@ class Client:
             What of the history it cannot have.
         """
         self._transmit(*self._session.again())
-        events, warnings = replay(self.history.items)
+        heard = self._truncations.applied(self.history.items)
+        events, warnings = replay(heard)
         self._transmit(*events)
         return warnings
 
@@ -270,9 +271,10 @@ class Client:
             error = event.get("error")
             fault = error if isinstance(error, dict) else {}
             self._tell("error", told.TransportError(fault, fault.get("event_id")))
-        else:
+        elif event["type"] not in told.OWN:
             self._tell(event["type"], event)
         self._rewriting.take(event)
+        self._truncations.take(event)
         requests = self._responses.take(event)
         for change in self.history.take(event):
             if change.kind == "deleted":
@@ -284,8 +286,8 @@ class Client:
             # What a server that is not quite OpenAI's leaves out breaks nothing.
             try:
                 handler(event, now_ms)
-            except _MALFORMED as error:
-                self._tell("error", told.TransportError(error))
+            except MALFORMED as error:
+                self._tell("error", malformed(event, error))
         self._transmit(*requests)
 
     def _transmit(self, *events: Event) -> None:
@@ -324,15 +326,18 @@ class Client:
 
     def _audio(self, event: Event, now_ms: float) -> None:
         part = _spoken(event)
-        if self._ledger is None or self._ledger.ignores(part.response_id):
+        if self._ledger is None:
             return
         try:
             data = base64.b64decode(event["delta"], validate=True)
         except binascii.Error as error:
             raise ValueError("audio that is not base64") from error
         format_ = self._formats.get(part.response_id) or self._session.output_format
-        self._ledger.add(part, duration_ms(len(data), format_), now_ms)
-        self._tell("audio", told.Audio(data, *part))
+        ms = duration_ms(len(data), format_)
+        self._truncations.add(part, ms)
+        if not self._ledger.ignores(part.response_id):
+            self._ledger.add(part, ms, now_ms)
+            self._tell("audio", told.Audio(data, *part))
 
     def _audio_done(self, event: Event, _: float) -> None:
         part = _spoken(event)
@@ -371,6 +376,10 @@ class Client:
             case "mcp_call" | "mcp_tool_call":
                 kept = self.history.get(item["id"]) or item
                 self._tell("mcp_tool_call_completed", told.McpToolCallCompleted(kept))
+
+    def _unlisted(self, event: Event, _: float) -> None:
+        listed = self.history.known(event.get("item_id"))
+        self._tell("error", unlisted(listed.get("server_label")))
 
     def _speech_started(self, _: Event, now_ms: float) -> None:
         if self._ledger is None:

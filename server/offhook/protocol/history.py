@@ -80,6 +80,10 @@ class History:
         """Return a copy of an item, if it is there to be shown."""
         return self._shown(item_id)
 
+    def known(self, item_id: Any) -> Item:
+        """Return an item as it came, shown or not, or else an empty one."""
+        return copy.deepcopy(self._items.get(str(item_id), {}))
+
     def replace(self, items: Iterable[Item] = ()) -> None:
         """Begin anew, for example at a new connection."""
         self._aside.clear()

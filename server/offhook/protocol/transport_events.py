@@ -13,6 +13,19 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from offhook.events import Event
 
+# What a transport itself emits. An event of a server's that is called so is no such
+# event: it comes under `*` alone.
+OWN = frozenset(
+    (
+        *("*", "connected", "disconnected", "connection_change"),
+        *("reconnecting", "reconnected", "error", "dtmf", "function_call"),
+        *("audio", "audio_done", "audio_interrupted", "audio_transcript_delta"),
+        *("output_text_delta", "item_update", "item_deleted"),
+        *("turn_started", "turn_done", "usage_update"),
+        *("mcp_tools_listed", "mcp_approval_request", "mcp_tool_call_completed"),
+    )
+)
+
 Status = Literal["connecting", "connected", "disconnecting", "disconnected"]
 
 
@@ -155,11 +168,11 @@ class McpToolCallCompleted:
 
 @dataclass(frozen=True)
 class TransportError:
-    """`error`: the server refused an event, or the connection failed.
+    """`error`: the server refused an event or sent a bad one, or the connection failed.
 
     Attributes:
         error: The server's `error` object, or an exception.
-        event_id: The client event that caused it, if one did.
+        event_id: The client event that caused it, or the malformed one of the server.
     """
 
     error: Event | Exception

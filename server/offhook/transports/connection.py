@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING
 
-from offhook.errors import InvalidRequest, WireClosed
+from offhook.errors import InvalidRequest, OffhookError, WireClosed
 from offhook.events import parse, serialise
 from offhook.protocol.client import Transmit
 from offhook.protocol.transport_events import (
@@ -19,7 +19,6 @@ from offhook.protocol.transport_events import (
     Reconnecting,
     TransportError,
 )
-from offhook.tasks import beside
 from offhook.transports.outbox import Outbox
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ class Connection:
         opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._opened = opened
         self._was_open = False
+        # The last one's may belong to another event loop.
+        self._outbox = Outbox()
         self._set_status("connecting")
         try:
             # Waits for the wire, ahead of all that a listener may send.
@@ -131,6 +132,14 @@ class Connection:
             await asyncio.wait([holding])
         self._lose(None)
 
+    def admit(self, characters: int) -> None:
+        """Ask whether so much can be sent, before the client is told to.
+
+        Raises:
+            ServerError: Too much waits already.
+        """
+        self._outbox.admit(characters)
+
     def act(self) -> None:
         """Send what the client has to send, and tell what it has to tell."""
         for effect in self._client.drain():
@@ -142,22 +151,40 @@ class Connection:
     async def _hold(
         self, url: str, key: ApiKey | None, opened: asyncio.Future[None]
     ) -> None:
+        failure: Exception
+        try:
+            failure = await self._persist(url, key, opened)
+        except asyncio.CancelledError as cancelled:
+            task = asyncio.current_task()
+            if task and task.cancelling():
+                raise
+            # A key's function, or an opener, has been cancelled from within.
+            failure = OffhookError("What opens the connection was cancelled.")
+            failure.__cause__ = cancelled
+        except Exception as error:
+            failure = error
+        if opened.done():
+            self._lose(failure)
+        else:
+            opened.set_exception(failure)
+
+    async def _persist(
+        self, url: str, key: ApiKey | None, opened: asyncio.Future[None]
+    ) -> Exception:
+        """Hold one wire after another, and return why there is none any more."""
         attempt = 0
         while True:
             failure = await self._converse(url, key, opened, attempt)
-            if not opened.done():
-                opened.set_exception(failure)
-                return
             # One that had been connected again begins to count anew.
             attempt = 1 if self.status == "connected" else attempt + 1
-            if not (self._reconnect and self._reconnect.worthwhile(failure, attempt)):
-                break
-            seconds = self._reconnect.delay(attempt, random.random())
+            again = self._reconnect
+            if not (opened.done() and again and again.worthwhile(failure, attempt)):
+                return failure
+            seconds = again.delay(attempt, random.random())
             self._forget()
             self._set_status("connecting")
             self._emitter.emit("reconnecting", Reconnecting(attempt, seconds, failure))
             await asyncio.sleep(seconds)
-        self._lose(failure)
 
     async def _converse(
         self, url: str, key: ApiKey | None, opened: asyncio.Future[None], attempt: int
@@ -169,12 +196,19 @@ class Connection:
                 wire = await stack.enter_async_context(opening)
                 if attempt:
                     self._resume()
-                beside(stack, self._outbox.write(wire, self._refused))
-                if self._acknowledge is None or not self._configured or attempt:
-                    self._begin(opened, attempt)
-                else:
-                    beside(stack, self._give_up_waiting(opened, self._acknowledge))
-                await self._read(wire, opened)
+                async with asyncio.TaskGroup() as group:
+                    writing = self._outbox.write(wire, self._refused)
+                    beside = [group.create_task(writing)]
+                    if self._acknowledge is None or not self._configured or attempt:
+                        self._begin(opened, attempt)
+                    else:
+                        late = self._give_up_waiting(opened, self._acknowledge)
+                        beside.append(group.create_task(late))
+                    await self._read(wire, opened)
+                    for task in beside:
+                        task.cancel()
+        except ExceptionGroup as failures:
+            return failures.exceptions[0]
         except Exception as error:
             return error
         return wire.closed or WireClosed(1006)

@@ -144,7 +144,8 @@ class Emitter:
             result = listener(*args)
             if inspect.iscoroutine(result):
                 self._start(name, listener, result)
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:
+            # Nothing is awaited here: whoever was cancelled, it is not this task.
             _log_failure(name, listener, error)
 
     def _start(
@@ -168,7 +169,12 @@ class Emitter:
 
     def _ended(self, name: str, listener: Listener, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()):
+        if not task.cancelled():
+            error: BaseException | None = task.exception()
+        else:
+            # Not by us: it awaited something that was cancelled.
+            error = None if task.cancelling() else asyncio.CancelledError()
+        if error:
             _log_failure(name, listener, error)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from urllib.parse import urlencode
 
 from offhook.errors import InvalidRequest
 from offhook.protocol.client import Client
+from offhook.protocol.reconnect import Reconnect
 from offhook.protocol.session_names import DEFAULT_MODEL
+from offhook.transports import given
 from offhook.transports.connection import Connection
 from offhook.transports.emitter import Emitter
 
@@ -21,7 +24,6 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.protocol.items import Item
     from offhook.protocol.playback import PlaybackLedger
-    from offhook.protocol.reconnect import Reconnect
     from offhook.protocol.transport_events import FunctionCall, Status
     from offhook.transports.base import ApiKey
     from offhook.transports.connection import Opener
@@ -88,6 +90,7 @@ class OpenAITransport:
         reconnect: Reconnect | None = None,
         defaults: bool = True,
     ) -> None:
+        _check_reconnect(reconnect)
         self._address = address or socket_address
         self._api_key = api_key
         self._model = model
@@ -166,9 +169,12 @@ class OpenAITransport:
         """
         if self.status == "disconnected":
             wanted = model or self._model
-            given = initial_session_config
+            config = initial_session_config
+            if config is not None:
+                checked = given.mapping(config, "initial_session_config")
+                config = json.loads(given.json_of(checked))
             joined = call_id is not None or not self._defaults
-            configure = partial(self._configure, given, wanted, joined=joined)
+            configure = partial(self._configure, config, wanted, joined=joined)
             await self._connection.open(
                 url or self._address(call_id, self._url, wanted),
                 self._api_key if api_key is None else api_key,
@@ -193,13 +199,15 @@ class OpenAITransport:
 
     def send_event(self, event: Event) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._client.send(dict(event))
+        self._client.send(self._sendable(given.mapping(event, "An event")))
         self._connection.act()
 
     def request_response(self, response: Mapping[str, Any] | None = None) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
+        if response is None:
+            self._check()
+        else:
+            response = self._sendable(given.mapping(response, "response"))
         self._client.request(response)
         self._connection.act()
 
@@ -211,29 +219,33 @@ class OpenAITransport:
         trigger_response: bool = True,
     ) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._client.say(message, other_event_data, respond=trigger_response)
+        extra = given.mapping(other_event_data or {}, "other_event_data")
+        content, extra = self._sendable((given.message(message), extra))
+        self._client.say(content, extra, respond=trigger_response)
         self._connection.act()
 
     def add_image(self, image: str, *, trigger_response: bool = True) -> None:
         """See RealtimeTransportLayer."""
-        content = [{"type": "input_image", "image_url": image}]
+        url = given.text(image, "image")
+        content = [{"type": "input_image", "image_url": url}]
         self.send_message(content, trigger_response=trigger_response)
 
     def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
         """See RealtimeTransportLayer; without a connection it is lost."""
+        sound = given.audio(audio)
         if self.status != "connected":
             return
         if self._microphone:
-            self._microphone.say(audio, self._commit if commit else None)
+            self._microphone.say(sound, self._commit if commit else None)
         else:
-            self._client.hear(audio, commit=commit)
+            self._connection.admit(len(sound) * 4 // 3)  # base64
+            self._client.hear(sound, commit=commit)
             self._connection.act()
 
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._warn(self._client.configure(config))
+        wanted = self._sendable(given.mapping(config, "config"))
+        self._warn(self._client.configure(wanted))
         self._connection.act()
 
     def mute(self, muted: bool) -> None:
@@ -258,8 +270,9 @@ class OpenAITransport:
         self, call: FunctionCall, output: str, *, start_response: bool = True
     ) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._client.give_output(call.call_id, output, respond=start_response)
+        call_id = given.text(getattr(call, "call_id", None), "call.call_id")
+        said = self._sendable(given.text(output, "output"))
+        self._client.give_output(call_id, said, respond=start_response)
         self._connection.act()
 
     def interrupt(self) -> None:
@@ -270,16 +283,16 @@ class OpenAITransport:
 
     def reset_history(self, old: Sequence[Item], new: Sequence[Item]) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._warn(self._client.reset_history(old, new))
+        wanted = self._sendable(given.history(new))
+        self._warn(self._client.reset_history(old, wanted))
         self._connection.act()
 
     def send_mcp_response(
         self, request_id: str, approve: bool, reason: str | None = None
     ) -> None:
         """See RealtimeTransportLayer."""
-        self._check()
-        self._client.approve(request_id, approve, reason)
+        answer = (given.text(request_id, "request_id"), approve, reason)
+        self._client.approve(*self._sendable(answer))
         self._connection.act()
 
     def _commit(self) -> None:
@@ -292,6 +305,13 @@ class OpenAITransport:
                 "The transport is not connected: await connect() first.",
                 code="not_connected",
             )
+
+    def _sendable(self, value: Any) -> Any:
+        """Return a copy as JSON has it, if it can be sent at all, and now."""
+        self._check()
+        text = given.json_of(value)
+        self._connection.admit(len(text))
+        return json.loads(text)
 
     def _configure(
         self, config: Mapping[str, Any] | None, model: str | None, *, joined: bool
@@ -311,6 +331,16 @@ def socket_address(call_id: str | None, url: str | None, model: str | None) -> s
         base = (url or _URL).partition("?")[0]
         return f"{base}?{urlencode({'call_id': call_id})}"
     return url or f"{_URL}?{urlencode({'model': model or DEFAULT_MODEL})}"
+
+
+def _check_reconnect(reconnect: Any) -> None:
+    if reconnect is not None and not isinstance(reconnect, Reconnect):
+        raise InvalidRequest(
+            "reconnect has to be a policy, as Reconnect() or Reconnect(attempts=3), "
+            "or None.",
+            code="invalid_type",
+            param="reconnect",
+        )
 
 
 def _now_ms() -> float:

@@ -21,23 +21,29 @@ class Outbox:
     """Texts in order, on their way to whatever wire there is."""
 
     def __init__(self) -> None:
-        self._texts: deque[str] = deque()  # bounded by _UNSENT_CHARACTERS
+        self._texts: deque[str] = deque()  # bounded by twice _UNSENT_CHARACTERS
         self._characters = 0
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
 
-    def put(self, text: str) -> None:
-        """Send a text as soon as it can be.
+    def admit(self, characters: int) -> None:
+        """Ask whether there is room, before anything is done that would need it.
 
         Raises:
             ServerError: Too much waits already.
         """
-        if self._characters + len(text) > _UNSENT_CHARACTERS:
-            raise ServerError(
-                "Too much waits to be sent: await drain() between large pieces.",
-                code="send_buffer_full",
-            )
+        if self._characters + characters > _UNSENT_CHARACTERS:
+            raise _full()
+
+    def put(self, text: str) -> None:
+        """Send a text as soon as it can be; what was admitted has room.
+
+        Raises:
+            ServerError: What was not asked about is too much, too.
+        """
+        if self._characters + len(text) > 2 * _UNSENT_CHARACTERS:
+            raise _full()
         self._texts.append(text)
         self._characters += len(text)
         self._filled.set()
@@ -78,3 +84,10 @@ class Outbox:
             self._emptied.set()
             self._filled.clear()
             await self._filled.wait()
+
+
+def _full() -> ServerError:
+    return ServerError(
+        "Too much waits to be sent: await drain() between large pieces.",
+        code="send_buffer_full",
+    )
