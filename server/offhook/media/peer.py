@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
+    from aiortc import RTCRtpTransceiver
+
     from offhook.media.filter import SourceFilter
 
 _log = logging.getLogger(__name__)
@@ -152,6 +154,18 @@ class Peer:
             _log.info("offer refused: %s", type(error).__name__)
             raise invalid("it does not fit WebRTC's rules") from None
         return self._connection.localDescription.sdp
+
+    @property
+    def voice(self) -> RTCRtpTransceiver:
+        """The audio, once the offer has been answered.
+
+        Raises:
+            InvalidRequest: The offer had none.
+        """
+        for transceiver in self._connection.getTransceivers():
+            if transceiver.kind == "audio":
+                return transceiver
+        raise invalid("it has no audio")
 
     @property
     def dropped(self) -> Counter[str]:
