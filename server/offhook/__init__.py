@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Unauthorized,
         UpstreamError,
     )
+    from offhook.media.sounds import Sound
     from offhook.protocol.reconnect import Reconnect
     from offhook.relay.app import create_app
     from offhook.relay.phone import PhoneCall, twilio_routes
@@ -58,6 +59,7 @@ __all__ = [
     "ServerError",
     "Settings",
     "SettingsError",
+    "Sound",
     "TransportModel",
     "TwilioRealtimeTransportLayer",
     "Unauthorized",
@@ -81,6 +83,7 @@ _HOMES = {
     "RealtimeTransportLayer": "offhook.transports.base",
     "Reconnect": "offhook.protocol.reconnect",
     "Settings": "offhook.settings",
+    "Sound": "offhook.media.sounds",
     "TransportModel": "offhook.agent",
     "TwilioRealtimeTransportLayer": "offhook.transports.twilio",
     "Upstream": "offhook.upstream.base",
@@ -92,7 +95,15 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_HOMES.get(name, "offhook.errors")), name)
+    home = _HOMES.get(name, "offhook.errors")
+    try:
+        value = getattr(import_module(home), name)
+    except ModuleNotFoundError as error:
+        if not home.startswith("offhook.media"):
+            raise
+        from offhook.errors import MissingExtra
+
+        raise MissingExtra("media", str(error.name)) from None
     globals()[name] = value
     return value
 

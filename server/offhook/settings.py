@@ -229,7 +229,9 @@ class Settings(NetworkSettings):
         20.0, gt=0, description="how long the upstream may take to answer"
     )
     session_seconds: float = Field(
-        3600, gt=0, description="how long a session over WebSocket may last"
+        3600,
+        gt=0,
+        description="how long a session over WebSocket or a bridged call may last",
     )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"

@@ -443,12 +443,24 @@ async def test_a_leg_goes_on_where_aiortc_has_been(
     await peer.close()
 
 
+async def test_a_leg_goes_on_where_another_has_been() -> None:
+    async with far_end() as (caller, near):
+        for _ in range(6):  # by chance it might
+            async with Leg(near) as leg:
+                leg.follow(leg)
+                await leg.play(Sound(tone(800, 0.04))).ended()
+        await caller.until(lambda: len(caller.heard) == 12)
+        for one, two in pairwise(caller.heard):
+            assert 0 < ahead(two.sequence_number, one.sequence_number) <= 16
+            assert 0 < later(two.timestamp, one.timestamp) <= 2 * FRAME
+
+
 async def test_a_hardened_peer_has_a_leg() -> None:
     """Packets come to it through the filter of strangers' datagrams."""
     async with Call() as call, far_end() as (model, other), Leg(other) as two:
         await call.accept(await call.answered())
         await call.open()
-        async with Leg(call.peer.voice) as one:
+        async with Leg.of(call.peer.connection) as one:
             couple(one, two)
             call.caller.microphone.say(tone(440, 1))
             speech = encoded(tone(660, 0.8))

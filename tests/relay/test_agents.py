@@ -22,10 +22,10 @@ VAD = {
 
 def test_without_agents_there_is_a_default_one() -> None:
     agents = Agents(source="agents")
-    name, session, media, brain = agents.find(None)
+    name, session, media, leg, brain = agents.find(None)
     assert agents.built_in
     assert (name, agents.names) == ("default", ["default"])
-    assert (media, brain) == ("direct", None)
+    assert (media, leg, brain) == ("direct", "webrtc", None)
     assert session["type"] == "realtime"
     assert session["model"] == "gpt-realtime-2.1"
     assert session["instructions"]
@@ -121,6 +121,10 @@ def test_an_agent_says_which_way_its_audio_goes() -> None:
     assert "media" not in agents.find("support").session
     with pytest.raises(SettingsError, match=r"sales\.media must be 'direct' or"):
         Agents({"sales": {"media": "sent"}}, source="agents")
+    assert agents.find("support").leg == "webrtc"
+    for wrong in ({"leg": "websocket"}, {"media": "bridged", "leg": "pigeon"}):
+        with pytest.raises(SettingsError, match=r"sales\.leg must be 'webrtc' or"):
+            Agents({"sales": wrong}, source="agents")
 
 
 @pytest.mark.parametrize("turns", [None, {"type": "semantic_vad", "eagerness": "low"}])

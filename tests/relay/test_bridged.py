@@ -1,18 +1,19 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from agents import function_tool
 
-from offhook import OpenAIRealtimeWebSocket, RealtimeAgent
+from offhook import OpenAIRealtimeWebSocket, RealtimeAgent, Sound
 from offhook.errors import SettingsError, UpstreamError
+from offhook.local import serving as local_serving
 from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
-from offhook.settings import Settings
+from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
@@ -20,6 +21,7 @@ from tests.testing.test_conformance import Parrot
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
     from tests.caller import Caller
 
@@ -28,11 +30,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 SUPPORT = {"support": {"instructions": "canary", "media": "bridged"}}
+LEGS = pytest.mark.parametrize("leg", ["webrtc", "websocket"])
+SAID = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "Please count to twenty."}],
+}
+
+
+def over(leg: str) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "leg": leg}}
 
 
 @asynccontextmanager
 async def relaying(upstream: str, **options: Any) -> AsyncIterator[Relay]:
-    settings = Settings.load(upstream=upstream)
+    settings = options.pop("settings", None) or Settings.load(upstream=upstream)
     app = create_app(settings, **{"agents": SUPPORT, **options})
     async with (
         serving(app) as url,
@@ -58,10 +70,11 @@ def spoken(caller: Caller) -> bytes:
     )
 
 
+@LEGS
 async def test_a_caller_speaks_and_is_answered(
-    local_url: str, speak: Speak, engines: Engines
+    leg: str, local_url: str, speak: Speak, engines: Engines
 ) -> None:
-    async with bridged(local_url) as (_, caller):
+    async with bridged(local_url, agents=over(leg)) as (_, caller):
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
         heard = spoken(caller)
@@ -72,10 +85,11 @@ async def test_a_caller_speaks_and_is_answered(
     assert "conversation.item.input_audio_transcription.completed" in types
 
 
+@LEGS
 async def test_speaking_over_an_answer_cuts_it_at_what_was_heard(
-    local_url: str, speak: Speak
+    leg: str, local_url: str, speak: Speak
 ) -> None:
-    async with bridged(local_url) as (_, caller):
+    async with bridged(local_url, agents=over(leg)) as (_, caller):
         caller.microphone.say(await speak("Please count from one to twenty."))
         await caller.until("output_audio_buffer.started")
         began = asyncio.get_running_loop().time()
@@ -86,8 +100,9 @@ async def test_speaking_over_an_answer_cuts_it_at_what_was_heard(
         assert abs(cut["audio_end_ms"] - heard_ms) < 400
 
 
-async def test_a_caller_interrupts_by_its_button(local_url: str) -> None:
-    async with bridged(local_url) as (_, caller):
+@LEGS
+async def test_a_caller_interrupts_by_its_button(leg: str, local_url: str) -> None:
+    async with bridged(local_url, agents=over(leg)) as (_, caller):
         content = [{"type": "input_text", "text": "Please count to twenty."}]
         item = {"type": "message", "role": "user", "content": content}
         caller.send("conversation.item.create", item=item)
@@ -131,8 +146,9 @@ async def test_the_end_of_the_relay_ends_its_calls(local_url: str) -> None:
         await calling_it.__aexit__(None, None, None)
 
 
-async def test_a_caller_is_told_that_there_is_no_model() -> None:
-    async with relaying("http://127.0.0.1:1") as relay:
+@LEGS
+async def test_a_caller_is_told_that_there_is_no_model(leg: str) -> None:
+    async with relaying("http://127.0.0.1:1", agents=over(leg)) as relay:
         grant = await relay.grant()
         url = f"{relay.url}/v1"
         async with calling(url, key=grant, greeting="error") as caller:
@@ -140,6 +156,78 @@ async def test_a_caller_is_told_that_there_is_no_model() -> None:
             assert "cannot be reached" in error["message"]
             assert "127.0.0.1" not in error["message"]
             await caller.closed()
+
+
+async def test_a_transport_that_breaks_in_its_own_way_is_no_riddle_to_the_caller(
+    local_url: str,
+) -> None:
+    class Broken(Parrot):
+        async def connect(self, **_: Any) -> None:
+            raise ValueError("canary")
+
+    options = {"transport": lambda agent: Broken()}
+    async with relaying(local_url, **options) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, greeting="error") as caller:
+            assert "canary" not in str(caller.events)
+            await caller.closed()
+
+
+@LEGS
+async def test_a_model_that_dies_is_told(leg: str, engines: Engines) -> None:
+    local = LocalSettings.model_validate({"port": 0})
+    async with AsyncExitStack() as stack:
+        endpoint = AsyncExitStack()
+        upstream = await endpoint.enter_async_context(local_serving(local))
+        making = bridged(upstream, agents=over(leg), whole=False)
+        _, caller = await stack.enter_async_context(making)
+        caller.send("conversation.item.create", item=SAID)
+        await caller.until("conversation.item.done")
+        await endpoint.aclose()
+        await caller.closed()
+
+
+async def test_a_call_has_an_end(local_url: str) -> None:
+    settings = Settings.load(upstream=local_url, session_seconds=0.5)
+    async with relaying(local_url, settings=settings) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=False) as caller:
+            error = (await caller.until("error"))["error"]
+            assert error["code"] == "session_expired"
+            await caller.closed()
+
+
+async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
+    local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    ended = asyncio.Event()
+
+    async def hold(call: BridgedCall) -> None:
+        assert call.caller
+        await call.caller.play(sound).ended()
+        ended.set()
+
+    async with bridged(local_url, on_bridged=hold) as (_, caller):
+        async with asyncio.timeout(20):
+            await ended.wait()
+        assert "hold the line" in (await engines.recognise(spoken(caller))).lower()
+        kinds = {event["type"] for event in caller.events}
+        assert "input_audio_buffer.speech_started" not in kinds
+        caller.heard.clear()
+        caller.microphone.say(await speak("What is seven times eight?"))
+        await caller.until("output_audio_buffer.stopped")
+        assert "fifty-six" in (await engines.recognise(spoken(caller))).lower()
+
+
+async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:
+    async def fail(_: BridgedCall) -> None:
+        raise LookupError("the application's own fault")
+
+    async with bridged(local_url, on_bridged=fail) as (_, caller):
+        caller.send("conversation.item.create", item=SAID)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.started")
 
 
 async def test_a_bad_offer_is_refused(local_url: str) -> None:
@@ -235,3 +323,5 @@ def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
     settings = Settings.load(keys="upstream", api_key="sk-canary-0123456789")
     with pytest.raises(SettingsError, match="'support' are bridged"):
         create_app(settings, agents=SUPPORT)
+    with pytest.raises(SettingsError, match="'default' are bridged"):
+        create_app(settings, transport=Singer)

@@ -16,7 +16,7 @@ import pylibsrtp
 from aiortc import MediaStreamTrack
 from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
-from aiortc.rtp import is_rtcp
+from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket, is_rtcp
 
 from offhook.media.private import ice_of
 from offhook.protocol.rtp import CLOCK_RATE, FRAME, parse
@@ -87,6 +87,7 @@ class RtpPath:
         self._connection: Any = ice_of(self._dtls)
         self._unprotect = self._dtls._rx_srtp.unprotect
         self._protect = self._dtls._tx_srtp.protect
+        self._sent = b""  # last
         self._sources: dict[bytes, Any] = {}  # at most _MOST_SOURCES
         receiver: Any = transceiver.receiver
         # aiortc makes its receiver reports of these.
@@ -96,8 +97,8 @@ class RtpPath:
     def following(self) -> tuple[int, int]:
         """The sequence number and the timestamp to begin with.
 
-        Where aiortc has sent something, they are after that: for SRTP a stream that
-        goes back is a replay.
+        Where aiortc has sent something, or a path before this one, they are after that:
+        for SRTP a stream that goes back is a replay.
         """
         sender = self._sender
         sent = sender._RTCRtpSender__rtp_history.values()
@@ -123,6 +124,10 @@ class RtpPath:
         """Leave the packets to aiortc again."""
         self._connection.data_received = self._otherwise
         self._dtls._send_rtp = self._send_any
+        if self._sent:
+            packet = RtpPacket.parse(self._sent)
+            history = self._sender._RTCRtpSender__rtp_history
+            history[packet.sequence_number % RTP_HISTORY_SIZE] = packet
 
     async def _send_rtcp(self, data: bytes) -> None:
         if is_rtcp(data):
@@ -175,6 +180,7 @@ class RtpPath:
         except pylibsrtp.Error:
             return  # too late for SRTP's window
         pair.protocol.transport.sendto(protected, pair.remote_addr)
+        self._sent = data
         sender = self._sender
         sender._RTCRtpSender__packet_count += 1
         sender._RTCRtpSender__octet_count += len(data) - 12

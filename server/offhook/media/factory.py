@@ -46,7 +46,7 @@ class PeerFactory:
     async def __aexit__(self, *error: object) -> None:
         await self._servers.__aexit__(*error)
 
-    def make(self, listener: Listener, pull: Callable[[int], bytes]) -> Peer:
+    def make(self, listener: Listener, pull: Callable[[int], bytes] | None) -> Peer:
         """Make a peer; see there.
 
         Raises:

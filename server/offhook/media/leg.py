@@ -19,7 +19,7 @@ from offhook.protocol import rtp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiortc import MediaStreamTrack, RTCRtpTransceiver
+    from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpTransceiver
 
     from offhook.media.playing import Playing
     from offhook.media.sounds import Source
@@ -112,6 +112,15 @@ class Leg:
         self._before: deque[bytes] = deque(maxlen=_BEFORE)
         self._playing: Playing | None = None
         self._reading: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    def of(cls, connection: RTCPeerConnection) -> Self:
+        """Take the first audio of a connection; see above for what it raises."""
+        voices = (t for t in connection.getTransceivers() if t.kind == "audio")
+        voice = next(voices, None)
+        if voice is None:
+            raise ServerError("A leg needs audio: the connection has none.")
+        return cls(voice)
 
     async def __aenter__(self) -> Self:
         self._path.open()

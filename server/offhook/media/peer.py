@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
 
-    from aiortc import RTCRtpTransceiver
-
     from offhook.media.filter import SourceFilter
 
 _log = logging.getLogger(__name__)
@@ -71,7 +69,7 @@ class Peer:
 
     Args:
         listener: Hears what arrives.
-        pull: The audio to send; see `PulledTrack`.
+        pull: The audio to send; see `PulledTrack`. None sends nothing.
         network: What the operator says about the network.
         servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
@@ -83,7 +81,7 @@ class Peer:
     def __init__(
         self,
         listener: Listener,
-        pull: Callable[[int], bytes],
+        pull: Callable[[int], bytes] | None,
         *,
         network: Network | None = None,
         servers: IceServers | None = None,
@@ -103,7 +101,7 @@ class Peer:
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self._filters: list[SourceFilter] = []
         self._intake = Intake()
-        self._track = PulledTrack(pull)
+        self._track = PulledTrack(pull) if pull else None
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
         self._connected = asyncio.Event()
@@ -156,16 +154,9 @@ class Peer:
         return self._connection.localDescription.sdp
 
     @property
-    def voice(self) -> RTCRtpTransceiver:
-        """The audio, once the offer has been answered.
-
-        Raises:
-            InvalidRequest: The offer had none.
-        """
-        for transceiver in self._connection.getTransceivers():
-            if transceiver.kind == "audio":
-                return transceiver
-        raise invalid("it has no audio")
+    def connection(self) -> RTCPeerConnection:
+        """The connection of aiortc's."""
+        return self._connection
 
     @property
     def dropped(self) -> Counter[str]:
@@ -203,7 +194,8 @@ class Peer:
 
     def mute(self) -> None:
         """Send no audio any more."""
-        self._track.mute()
+        if self._track:
+            self._track.mute()
 
     def close_channel(self) -> None:
         """Close the data channel, and keep the call."""

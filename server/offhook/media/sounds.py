@@ -6,14 +6,14 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol, Self
 
-import av
 import numpy as np
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
 
 from offhook.audio import resample
-from offhook.errors import SettingsError
+from offhook.errors import InvalidRequest, SettingsError
 from offhook.media.codec import FRAME_BYTES, RATE, Encoder
+from offhook.media.files import read_pcm
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -163,16 +163,10 @@ async def _pcm(track: MediaStreamTrack) -> AsyncIterator[bytes]:
 
 
 def _read(path: Path | str) -> bytes:
-    resampler = AudioResampler(format="s16", layout="mono", rate=RATE)
     try:
-        with av.open(str(path)) as container:
-            pcm = [_bytes(resampler.resample(f)) for f in container.decode(audio=0)]
-            return b"".join([*pcm, _bytes(resampler.resample(None))])
-    except (av.FFmpegError, OSError, IndexError) as error:
-        raise SettingsError(
-            f"The sound {path} cannot be read ({type(error).__name__}): give a file "
-            "with audio that ffmpeg can decode."
-        ) from None
+        return read_pcm(str(path))
+    except InvalidRequest as error:
+        raise SettingsError(error.message) from None
 
 
 def _bytes(frames: list[AudioFrame]) -> bytes:

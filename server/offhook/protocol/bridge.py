@@ -31,7 +31,7 @@ _UNTOLD = 1000
 # Before the model is connected a client configures its session, and waits.
 _UNSENT = 100
 _UNHEARD = "response.output_audio.delta"
-_FORMATS = ("input", "output")
+_SIDES = ("input", "output")
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,21 @@ class Bridge:
 
     Args:
         policy: Judges the events of both sides.
+        plays: Whether the model's audio is played from here; otherwise it goes its own
+            way, and the model's server tells how it is played.
         narrated: The session of a model that speaks no Realtime API: what it is asked
             for is answered here, and what it tells comes by `narrate`.
     """
 
     def __init__(
-        self, policy: Policy, *, narrated: Mapping[str, Any] | None = None
+        self,
+        policy: Policy,
+        *,
+        plays: bool = True,
+        narrated: Mapping[str, Any] | None = None,
     ) -> None:
         self._policy = policy
+        self._plays = plays
         self._narrated = narrated
         self._playout = Playout()
         self._open = False
@@ -103,9 +110,9 @@ class Bridge:
         self._actions += self._unsent
         self._unsent.clear()
 
-    def fail(self, message: str) -> None:
-        """Tell the caller that there is no model."""
-        error = {"type": "server_error", "code": "upstream_error", "message": message}
+    def fail(self, message: str, code: str = "upstream_error") -> None:
+        """Tell the caller why there is no model, or none any more."""
+        error = {"type": "server_error", "code": code, "message": message}
         self.tell(
             {"type": "error", "error": {**error, "param": None, "event_id": None}}
         )
@@ -158,14 +165,16 @@ class Bridge:
             self.tell({"type": "error", **error.body()})
             return
         match event.get("type"):
-            case "output_audio_buffer.clear":
+            case "output_audio_buffer.clear" if self._plays:
                 # Over WebSocket there is no such event.
                 self._send(Interrupt())
             case "session.update" if self._narrated is not None:
                 session = visible(self._narrated)
                 self.tell({"type": "session.updated", "session": session})
             case "session.update":
-                self._send(ToModel(_without_formats(event)))
+                self._send(ToModel(_without_formats(event, "session")))
+            case "response.create":
+                self._send(ToModel(_without_formats(event, "response")))
             case _:
                 self._send(ToModel(event))
 
@@ -198,16 +207,16 @@ class Bridge:
             self._untold.append(said)
 
 
-def _without_formats(event: Event) -> Event:
-    """Leave a session's audio formats out: between us and the model they are ours."""
-    session: Any = event.get("session")
-    audio: Any = session.get("audio") if isinstance(session, dict) else None
+def _without_formats(event: Event, place: str) -> Event:
+    """Leave audio formats out: between us and the model they are ours."""
+    wanted: Any = event.get(place)
+    audio: Any = wanted.get("audio") if isinstance(wanted, dict) else None
     if not isinstance(audio, dict):
         return event
     kept = {
         side: {key: value for key, value in part.items() if key != "format"}
-        if side in _FORMATS and isinstance(part, dict)
+        if side in _SIDES and isinstance(part, dict)
         else part
         for side, part in audio.items()
     }
-    return {**event, "session": {**session, "audio": kept}}
+    return {**event, place: {**wanted, "audio": kept}}

@@ -63,12 +63,14 @@ class Agent(NamedTuple):
         session: What the Realtime API is asked for.
         media: Whether a caller's audio goes to the upstream directly, or is bridged
             here.
+        leg: How the upstream is called where calls are bridged.
         brain: An agent of openai-agents', whose tools and guardrails run here.
     """
 
     name: str
     session: Session
     media: Literal["direct", "bridged"] = "direct"
+    leg: Literal["webrtc", "websocket"] = "webrtc"
     brain: RealtimeAgent[Any] | None = None
 
 
@@ -178,9 +180,15 @@ def _checked(source: str, name: str, fields: object) -> Agent:
     media = fields.get("media", "direct")
     if media not in ("direct", "bridged"):
         raise _wrong(source, f"{name}.media must be 'direct' or 'bridged'")
-    session = {key: value for key, value in fields.items() if key != "media"}
+    leg = fields.get("leg", "webrtc")
+    if leg not in ("webrtc", "websocket") or ("leg" in fields and media == "direct"):
+        raise _wrong(
+            source,
+            f"{name}.leg must be 'webrtc' or 'websocket', beside media = \"bridged\"",
+        )
+    session = {k: value for k, value in fields.items() if k not in ("media", "leg")}
     try:
-        return Agent(name, complete(session), media)
+        return Agent(name, complete(session), media, leg)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
 
@@ -196,7 +204,7 @@ def _with_a_brain(source: str, name: str, brain: Any) -> Agent:
     if not known:
         raise _wrong(source, f"{name} must be a table, [{name}], or a RealtimeAgent")
     # Only where the events pass through here can its tools be called here.
-    return Agent(name, complete({}), "bridged", brain)
+    return Agent(name, complete({}), "bridged", brain=brain)
 
 
 def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:

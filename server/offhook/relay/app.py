@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from offhook.agent import RealtimeAgent
+    from offhook.relay.bridged import Hook
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
@@ -40,6 +41,7 @@ def create_app(
     agents: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
     upstream: Upstream | None = None,
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
+    on_bridged: Hook | None = None,
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -53,24 +55,28 @@ def create_app(
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
+        on_bridged: Run beside each call whose audio passes through here as packets
+            (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
     """
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
+    bridged = known.names if transport else known.bridged
     relay = routes.Relay(
         settings,
         known,
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
-        Runtime(settings, upstream, bridges=bool(transport or known.bridged)),
+        Runtime(settings, upstream, bridges=bool(bridged)),
         transport,
+        on_bridged,
     )
     if known.built_in:
         _log.info("no agents file: local callers may configure their own session")
     app = Starlette(
-        routes=_routes(_page(settings, known, upstream)),
+        routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
         exception_handlers=HANDLERS,
         lifespan=_lifespan,
@@ -119,7 +125,9 @@ def _agents(
     return Agents(source="agents")
 
 
-def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
+def _page(
+    settings: Settings, agents: Agents, given: Upstream | None, bridged: list[str]
+) -> Page:
     url = upstream_url(settings)
     if settings.keys == "upstream" and url is None:
         raise SettingsError(
@@ -131,7 +139,7 @@ def _page(settings: Settings, agents: Agents, given: Upstream | None) -> Page:
         label = type(given).__name__
     else:
         label = "local endpoint" if url is None else url.host
-    if settings.keys == "upstream" and (bridged := agents.bridged):
+    if settings.keys == "upstream" and bridged:
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",

@@ -3,81 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import OffhookError, WireClosed
-from offhook.events import new_id, serialise
-from offhook.http.race import first
+from offhook.errors import OffhookError, UpstreamError
+from offhook.events import new_id
+from offhook.http.race import after, first
+from offhook.media.leg import Leg, couple
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
 from offhook.protocol.narration import Narration
-from offhook.protocol.playback import PlaybackLedger
+from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
+from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import Mapping
 
-    from offhook.agent import RealtimeAgent
     from offhook.events import Event
     from offhook.media.factory import PeerFactory
     from offhook.protocol.policy import Policy
+    from offhook.protocol.transport_events import TransportError
+    from offhook.relay.model_legs import ModelLeg
     from offhook.transports.base import RealtimeTransportLayer
-    from offhook.upstream.base import Upstream
-    from offhook.wire.base import Wire
 
 _log = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Leg:
-    """The model's side of a call.
-
-    Attributes:
-        transport: What leads to the model.
-        connect: Connects it.
-        close: Hangs up; once or more, connected or not.
-    """
-
-    transport: RealtimeTransportLayer
-    connect: Callable[[], Awaitable[None]]
-    close: Callable[[], Awaitable[None]]
-
-
-def leg_to(upstream: Upstream, session: Mapping[str, Any]) -> Leg:
-    """Make a leg to the upstream, over WebSocket."""
-
-    @asynccontextmanager
-    async def opened(_: str, __: str) -> AsyncIterator[Wire]:
-        async with upstream.connect(session) as opened:
-            yield _Begun(opened.wire, opened.session)
-
-    transport = OpenAITransport(
-        opened,
-        api_key="of the upstream",
-        ledger=PlaybackLedger(reported=True),
-        defaults=False,
-    )
-    return Leg(transport, transport.connect, transport.close)
-
-
-def leg_over(transport: RealtimeTransportLayer, session: Mapping[str, Any]) -> Leg:
-    """Make a leg over a transport of the user's own."""
-    connect = partial(transport.connect, initial_session_config=session)
-    return Leg(transport, connect, transport.close)
-
-
-def with_brain(leg: Leg, brain: RealtimeAgent[Any]) -> Leg:
-    """Let an agent answer over a leg: its tools and guardrails run here."""
-    # Loaded only when needed: it brings openai-agents with it.
-    from offhook.agent import RealtimeSession
-
-    session = RealtimeSession(brain, transport=leg.transport)
-    return Leg(leg.transport, session.connect, session.close)
+# What an application does beside a call.
+Hook = Callable[["BridgedCall"], Awaitable[None]]
 
 
 class BridgedCall:
@@ -88,6 +43,14 @@ class BridgedCall:
         policy: Judges the events of both sides.
         session: What the session is.
         peers: Makes the caller's peer.
+        seconds: How long it may last.
+        hook: Run beside the call once its audio passes; see `create_app`.
+
+    Attributes:
+        call_id: `rtc_…`.
+        caller: The caller's audio, once it passes; what is played to it is heard by
+            the caller and not by the model.
+        model: The model's audio, likewise.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -95,16 +58,30 @@ class BridgedCall:
 
     def __init__(
         self,
-        leg: Leg,
+        leg: ModelLeg,
         policy: Policy,
         session: Mapping[str, Any],
         peers: PeerFactory,
+        *,
+        seconds: float,
+        hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
+        self.caller: Leg | None = None
+        self.model: Leg | None = None
+        self._hook = hook
         self._leg = leg
-        self._realtime = isinstance(leg.transport, OpenAITransport)
-        self._bridge = Bridge(policy, narrated=None if self._realtime else session)
-        self._peer = peers.make(self, self._pull)
+        self._seconds = seconds
+        # Over WebRTC the model's audio passes as packets, and its server plays it.
+        self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
+        self._bridge = Bridge(
+            policy,
+            plays=not self._passes,
+            narrated=None if leg.speaks_realtime else session,
+        )
+        # What passes as packets follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None if self._passes else self._pull)
+        self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()
 
@@ -121,7 +98,7 @@ class BridgedCall:
             raise
 
     async def run(self) -> None:
-        """Hold both sides until either leaves."""
+        """Hold both sides until either leaves, or time is up."""
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._leg.close)
@@ -136,6 +113,7 @@ class BridgedCall:
 
     def opened(self) -> None:
         """The caller's channel can carry events now."""
+        self._open.set()
         self._bridge.opened()
         self._act()
 
@@ -145,24 +123,60 @@ class BridgedCall:
         self._act()
 
     def audio(self, pcm: bytes) -> None:
-        """Take the caller's voice."""
-        self._leg.transport.send_audio(pcm)
+        """Take the caller's voice, where it does not pass by itself."""
+        if not self._passes:
+            self._leg.transport.send_audio(pcm)
 
     async def _hold_model(self) -> None:
-        """Return when the model has left, and the caller knows it."""
+        """Return when the model has left or time is up, and the caller knows it."""
         try:
             await self._leg.connect()
-        except OffhookError as error:
-            _log.warning("call %s has no model: %s", self.call_id, error)
+            await self._converse()
+        except Exception as error:
+            known = isinstance(error, OffhookError)
+            _log.warning(
+                "call %s lost its model: %s", self.call_id, error, exc_info=not known
+            )
             # What is wrong with the upstream is the operator's business.
-            self._bridge.fail("The model cannot be reached: try again later.")
-            self._act()
-            await self._peer.connected()
-        else:
-            self._bridge.connected()
-            self._act()
-            await self._ended.wait()
+            self._fail("The model cannot be reached: try again later.")
+        await self._open.wait()
         await self._peer.drain()
+
+    async def _converse(self) -> None:
+        self._bridge.connected()
+        self._act()
+        async with AsyncExitStack() as stack:
+            if self._passes:
+                await self._couple(stack)
+            end = await first(left=self._ended.wait(), late=after(self._seconds))
+        if end == "late":
+            self._fail("The call has reached its longest duration.", "session_expired")
+
+    async def _couple(self, stack: AsyncExitStack) -> None:
+        """Let the audio of both sides pass, once both are there."""
+        await self._peer.connected()
+        theirs = getattr(self._leg.transport, "peer_connection", None)
+        if theirs is None or self._ended.is_set():
+            return  # either has left meanwhile
+        self.caller, self.model = [
+            await stack.enter_async_context(Leg.of(side))
+            for side in (self._peer.connection, theirs)
+        ]
+        couple(self.caller, self.model)
+        if self._hook:
+            beside(stack, self._run_hook(self._hook))
+
+    async def _run_hook(self, hook: Hook) -> None:
+        try:
+            await hook(self)
+        except Exception:
+            _log.exception(
+                "call %s goes on without its hook, which failed", self.call_id
+            )
+
+    def _fail(self, message: str, code: str = "upstream_error") -> None:
+        self._bridge.fail(message, code)
+        self._act()
 
     def _listen(self) -> None:
         transport, bridge = self._leg.transport, self._bridge
@@ -172,12 +186,19 @@ class BridgedCall:
             ("audio_interrupted", lambda _: bridge.interrupted()),
         ):
             transport.on(name, self._then_act(take))
-        if self._realtime:
+        if self._leg.speaks_realtime:
             transport.on("*", self._then_act(bridge.take))
         else:
             for name, narrate in Narration().listeners.items():
                 transport.on(name, self._then_act(bridge.narrating(narrate)))
+        transport.on("error", self._take_error)
         transport.on("disconnected", self._ended.set)
+
+    def _take_error(self, error: TransportError) -> None:
+        # What the model's server says is told as it came; this is about the way to it.
+        if isinstance(error.error, UpstreamError):
+            _log.warning("call %s lost its model: %s", self.call_id, error.error)
+            self._fail("The connection to the model broke: call again.")
 
     def _then_act(self, take: Callable[[Any], object]) -> Callable[[Any], None]:
         def took(told: Any) -> None:
@@ -198,9 +219,11 @@ class BridgedCall:
             for action in self._bridge.drain():
                 if isinstance(action, ToCaller):
                     self._peer.send(action.text)
+                elif self._ended.is_set():
+                    pass  # there is no model any more
                 elif isinstance(action, Interrupt):
                     self._leg.transport.interrupt()
-                elif self._realtime:
+                elif self._leg.speaks_realtime:
                     self._leg.transport.send_event(action.event)
                 else:
                     _ask(self._leg.transport, action.event)
@@ -221,31 +244,3 @@ def _ask(transport: RealtimeTransportLayer, event: Event) -> None:
             transport.interrupt()
         case _:
             transport.send_event(event)
-
-
-class _Begun:
-    """A wire to a session that is set up, which begins with what the session is."""
-
-    def __init__(self, wire: Wire, session: Mapping[str, Any]) -> None:
-        self._wire = wire
-        created = {"type": "session.created", "event_id": new_id("event")}
-        self._first: str | None = serialise({**created, "session": dict(session)})
-
-    @property
-    def closed(self) -> WireClosed | None:
-        return self._wire.closed
-
-    async def send(self, text: str) -> None:
-        await self._wire.send(text)
-
-    async def receive(self) -> str:
-        text, self._first = self._first, None
-        return await self._wire.receive() if text is None else text
-
-    async def __aiter__(self) -> AsyncIterator[str]:
-        with contextlib.suppress(WireClosed):
-            while True:
-                yield await self.receive()
-
-    async def close(self, code: int = 1000, reason: str = "") -> None:
-        await self._wire.close(code, reason)

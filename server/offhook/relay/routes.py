@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import HTTPConnection, Request
 
-    from offhook.agent import RealtimeAgent
-    from offhook.relay.agents import Agents, Session
-    from offhook.relay.bridged import BridgedCall
+    from offhook.relay.agents import Agent, Agents, Session
+    from offhook.relay.bridged import BridgedCall, Hook
     from offhook.relay.calls import Calls
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.runtime import Runtime
@@ -52,6 +51,7 @@ class Relay:
     calls: Calls
     runtime: Runtime
     leg: LegMaker | None = None
+    hook: Hook | None = None
 
 
 async def mint(request: Request) -> Response:
@@ -92,7 +92,7 @@ async def call(request: Request) -> Response:
     session = own or minted or agent.session
     if relay.leg or agent.media == "bridged":
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent.brain, fixed=fixed)
+        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
     else:
         answer = await upstream.answer(offer, session)
         relay.calls.add(
@@ -136,23 +136,27 @@ async def _bridged(
     grant: Grant,
     offer: bytes,
     session: Mapping[str, Any],
-    brain: RealtimeAgent[Any] | None,
+    agent: Agent,
     *,
     fixed: bool,
 ) -> Answer:
     peers = await relay.runtime.peers()
-    # Loaded only when needed: it brings the media extra with it.
-    from offhook.relay.bridged import BridgedCall, leg_over, leg_to, with_brain
+    # Loaded only when needed: they bring the media extra with them.
+    from offhook.relay import model_legs
+    from offhook.relay.bridged import BridgedCall
 
     upstream = await relay.runtime.upstream()
-    leg = (
-        leg_over(relay.leg(grant.agent), session)
-        if relay.leg
-        else leg_to(upstream, session)
-    )
-    if brain:
-        leg = with_brain(leg, brain)
-    call = BridgedCall(leg, Policy(fixed=fixed), session, peers)
+    if relay.leg:
+        leg = model_legs.own_leg(relay.leg(agent.name), session)
+    elif agent.leg == "websocket":
+        leg = model_legs.socket_leg(upstream, session)
+    else:
+        leg = model_legs.webrtc_leg(upstream, session)
+    if agent.brain:
+        leg = model_legs.with_brain(leg, agent.brain)
+    seconds = relay.settings.session_seconds
+    policy = Policy(fixed=fixed)
+    call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
     sdp = await call.answer(offer.decode(errors="replace"))
     relay.calls.add(call.call_id, grant.id, call.hang_up)
     await relay.runtime.keep(_held(relay, call))

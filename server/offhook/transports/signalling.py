@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import httpx
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _MAX_BODY = 256 * 1024
+
+
+Signalling = Callable[[str], Awaitable["Answer"]]
 
 
 class Answer(NamedTuple):

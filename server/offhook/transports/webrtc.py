@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from offhook.media.incoming import AudioSink
     from offhook.protocol.reconnect import Reconnect
     from offhook.transports.base import ApiKey
+    from offhook.transports.signalling import Signalling
     from offhook.wire.base import Wire
 
 _URL = "https://api.openai.com/v1/realtime/calls"
@@ -63,6 +64,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         reconnect: What to do when the connection breaks; by default nothing.
         defaults: Whether what a configuration leaves out is asked for as the JavaScript
             SDK does; otherwise it stays as the server has it, as behind a relay.
+        signalling: Takes an offer to the server in your own way, and brings its answer;
+            in place of a POST to the URL.
 
     Raises:
         MissingExtra: On import, without the extra `media`.
@@ -84,7 +87,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         open_timeout: float | None = 15.0,
         reconnect: Reconnect | None = None,
         defaults: bool = True,
+        signalling: Signalling | None = None,
     ) -> None:
+        self._signalling = signalling
         self._headers = headers or {}
         self._track = _checked(media_track)
         self._voice = Outgoing()
@@ -136,7 +141,11 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             hear = await stack.enter_async_context(self._hearing.call())
 
             async def post(offer: str) -> str:
-                answer = await exchange(url, key, offer, self._headers)
+                answer = await (
+                    self._signalling(offer)
+                    if self._signalling
+                    else exchange(url, key, offer, self._headers)
+                )
                 self._call_id = answer.call_id
                 return answer.sdp
 

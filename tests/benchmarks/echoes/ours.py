@@ -45,7 +45,7 @@ class Nobody:
 async def echo(peer: Peer) -> None:
     async with peer:
         await peer.connected()
-        async with Leg(peer.voice) as leg:
+        async with Leg.of(peer.connection) as leg:
             leg.follow(leg)
             if "tap" in sys.argv:
                 leg.tap_said(take)
@@ -55,7 +55,7 @@ async def echo(peer: Peer) -> None:
 
 
 async def answer(sdp: str) -> str:
-    peer = Peer(Nobody(), lambda ms: b"")
+    peer = Peer(Nobody(), None)
     tasks.append(asyncio.create_task(echo(peer)))
     return await peer.answer(sdp)
 
