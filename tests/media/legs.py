@@ -16,7 +16,7 @@ from offhook.protocol import rtp
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from aiortc import RTCRtpTransceiver
+    from aiortc import MediaStreamTrack, RTCRtpTransceiver
 
 
 class Far:
@@ -115,9 +115,13 @@ async def connected(peer: RTCPeerConnection) -> None:
             await changed.wait()
 
 
-async def answered(caller: RTCPeerConnection) -> RTCPeerConnection:
-    """Answer a caller, and be connected."""
+async def answered(
+    caller: RTCPeerConnection, voice: MediaStreamTrack | None = None
+) -> RTCPeerConnection:
+    """Answer a caller, with a voice by aiortc or none, and be connected."""
     peer = RTCPeerConnection(RTCConfiguration([]))
+    if voice:
+        peer.addTrack(voice)
     await caller.setLocalDescription(await caller.createOffer())
     await peer.setRemoteDescription(caller.localDescription)
     peer.getTransceivers()[0].direction = "sendrecv"

@@ -26,8 +26,9 @@ async def test_the_parts_that_rtp_goes_past_are_where_they_were() -> None:
         connection = dtls.transport._connection
         assert transceiver._codecs[0].mimeType == "audio/opus"
         assert opus_payload_type(transceiver) == 96
-        assert sender._enabled is True
+        assert callable(dtls._send_rtp)
         assert isinstance(sender._ssrc, int)
+        assert sender._RTCRtpSender__rtp_history == {}
         for name in ("packet_count", "octet_count", "rtp_timestamp", "ntp_timestamp"):
             assert getattr(sender, f"_RTCRtpSender__{name}") == 0
         assert receiver._RTCRtpReceiver__remote_streams == {}
@@ -49,10 +50,13 @@ async def test_the_path_gives_the_packets_back() -> None:
         connection: Any = transceiver.receiver.transport.transport._connection
         path = RtpPath(transceiver, 96, lambda packet, now: heard.append(packet))
         path.open()
-        sender: Any = transceiver.sender
-        assert isinstance(sender.track, Unsaid)
-        assert not sender._enabled  # what its old track gave is not sent any more
+        assert isinstance(transceiver.sender.track, Unsaid)
+        # A frame that aiortc had begun to encode.
+        await transceiver.receiver.transport._send_rtp(b"\x80\x60" + bytes(20))
         path.close()
+        assert far.heard == []
+        await transceiver.receiver.transport._send_rtp(b"\x80\x60" + bytes(20))
+        await far.until(lambda: far.heard)
         arrived: asyncio.Queue[bytes] = asyncio.Queue()
         connection.data_received = lambda data, component: arrived.put_nowait(data)
         far.say(b"x")

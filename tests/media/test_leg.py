@@ -17,6 +17,7 @@ from aiortc import (
     RTCConfiguration,
     RTCPeerConnection,
     RTCRtpSender,
+    rtcrtpsender,
 )
 from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 
@@ -25,6 +26,7 @@ from offhook.media.leg import Leg, couple
 from offhook.media.sounds import Sound
 from offhook.protocol.rtp import FRAME, Packet, ahead, later
 from tests.caller import Caller, Microphone
+from tests.media.calls import Call
 from tests.media.legs import Far, answer_to_report, answered, far_end
 from tests.media.opus import decoded, encoded, loudness, tone
 
@@ -418,6 +420,56 @@ async def test_the_number_of_sources_has_a_limit() -> None:
         # Of the first eight, two were no Opus; they count as well.
         assert len(model.heard) == 6 + 1
         assert (await one.statistics()).dropped == 2 + 92
+
+
+async def test_a_leg_goes_on_where_aiortc_has_been(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """For SRTP a stream that goes back is a replay."""
+    monkeypatch.setattr(rtcrtpsender, "random_sequence_number", lambda: 32767)
+    caller = RTCPeerConnection(RTCConfiguration([]))
+    caller.addTransceiver("audio")
+    peer = await answered(caller, Microphone())
+    far = Far(caller)
+    await far.until(lambda: len(far.heard) >= 3)
+    async with Leg(peer.getTransceivers()[0]) as leg:
+        await leg.play(HUM).ended()
+        await far.until(lambda: far.payloads[-1:] == [HUM.packets[-1]])
+    own = next(p for p in far.heard if p.payload == HUM.packets[0])
+    before = far.heard[far.heard.index(own) - 1]
+    assert 0 < ahead(own.sequence_number, before.sequence_number) <= 16
+    assert 0 < later(own.timestamp, before.timestamp) <= 2 * FRAME
+    await caller.close()
+    await peer.close()
+
+
+async def test_a_leg_goes_on_where_another_has_been() -> None:
+    async with far_end() as (caller, near):
+        for _ in range(6):  # by chance it might
+            async with Leg(near) as leg:
+                leg.follow(leg)
+                await leg.play(Sound(tone(800, 0.04))).ended()
+        await caller.until(lambda: len(caller.heard) == 12)
+        for one, two in pairwise(caller.heard):
+            assert 0 < ahead(two.sequence_number, one.sequence_number) <= 16
+            assert 0 < later(two.timestamp, one.timestamp) <= 2 * FRAME
+
+
+async def test_a_hardened_peer_has_a_leg() -> None:
+    """Packets come to it through the filter of strangers' datagrams."""
+    async with Call() as call, far_end() as (model, other), Leg(other) as two:
+        await call.accept(await call.answered())
+        await call.open()
+        async with Leg.of(call.peer.connection) as one:
+            couple(one, two)
+            call.caller.microphone.say(tone(440, 1))
+            speech = encoded(tone(660, 0.8))
+            await asyncio.gather(sent(one, 40), model.say_all(speech))
+            await model.until(lambda: len(model.heard) >= 40)
+            assert loudness(decoded(model.payloads)[9600:], 440) > 0.15
+            # And its events as before.
+            await call.echo()
+        assert len(call.ear.pcm) < 9600  # what came before is all that was decoded
 
 
 async def test_a_caller_without_opus_is_told_so() -> None:

@@ -8,6 +8,7 @@ and a contract test fails when a new one moves them.
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -15,9 +16,10 @@ import pylibsrtp
 from aiortc import MediaStreamTrack
 from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket, is_rtcp
 
 from offhook.media.private import ice_of
-from offhook.protocol.rtp import CLOCK_RATE, parse
+from offhook.protocol.rtp import CLOCK_RATE, FRAME, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +62,7 @@ class RtpPath:
     and goodbyes are right. Their queues, threads and codecs see no packet.
 
     Args:
-        transceiver: Its DTLS transport is connected; it has nothing to send itself.
+        transceiver: Its DTLS transport is connected.
         payload_type: The one that is heard.
         hear: Called with each packet, and when it came by the loop's clock. It must
             not raise.
@@ -85,15 +87,34 @@ class RtpPath:
         self._connection: Any = ice_of(self._dtls)
         self._unprotect = self._dtls._rx_srtp.unprotect
         self._protect = self._dtls._tx_srtp.protect
+        self._sent = b""  # last
         self._sources: dict[bytes, Any] = {}  # at most _MOST_SOURCES
         receiver: Any = transceiver.receiver
         # aiortc makes its receiver reports of these.
         self._reported = receiver._RTCRtpReceiver__remote_streams
         self._to_ntp = time.time() - time.monotonic() + _NTP_EPOCH
 
+    def following(self) -> tuple[int, int]:
+        """The sequence number and the timestamp to begin with.
+
+        Where aiortc has sent something, or a path before this one, they are after that:
+        for SRTP a stream that goes back is a replay.
+        """
+        sender = self._sender
+        sent = sender._RTCRtpSender__rtp_history.values()
+        last = sender._RTCRtpSender__rtp_timestamp
+        numbers = [p.sequence_number for p in sent if p.timestamp == last]
+        if not numbers:
+            # In the lower half, so that nobody misses a wrap before the first packet
+            # (RFC 3711 §3.3.1).
+            return random.randrange(2**15), random.randrange(2**32)
+        return (numbers[-1] + 16) & 0xFFFF, (last + 2 * FRAME) & 0xFFFFFFFF
+
     def open(self) -> None:
         """Take the packets from now on, and send only what `send` gets."""
-        self._sender._enabled = False
+        # A frame may be with the encoder: it is not sent any more.
+        self._send_any = self._dtls._send_rtp
+        self._dtls._send_rtp = self._send_rtcp
         self._sender.replaceTrack(Unsaid())
         # The instance's attribute hides the method, behind every filter of datagrams.
         self._otherwise = self._connection.data_received
@@ -102,6 +123,15 @@ class RtpPath:
     def close(self) -> None:
         """Leave the packets to aiortc again."""
         self._connection.data_received = self._otherwise
+        self._dtls._send_rtp = self._send_any
+        if self._sent:
+            packet = RtpPacket.parse(self._sent)
+            history = self._sender._RTCRtpSender__rtp_history
+            history[packet.sequence_number % RTP_HISTORY_SIZE] = packet
+
+    async def _send_rtcp(self, data: bytes) -> None:
+        if is_rtcp(data):
+            await self._send_any(data)
 
     def _received(self, data: bytes, component: int) -> None:
         size = len(data)
@@ -145,7 +175,12 @@ class RtpPath:
             or self._dtls._state is not State.CONNECTED
         ):
             return
-        pair.protocol.transport.sendto(self._protect(data), pair.remote_addr)
+        try:
+            protected = self._protect(data)
+        except pylibsrtp.Error:
+            return  # too late for SRTP's window
+        pair.protocol.transport.sendto(protected, pair.remote_addr)
+        self._sent = data
         sender = self._sender
         sender._RTCRtpSender__packet_count += 1
         sender._RTCRtpSender__octet_count += len(data) - 12

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections import deque
 from dataclasses import dataclass
 from functools import partial
@@ -105,10 +104,7 @@ class Leg:
         self.transceiver = transceiver
         self._path = RtpPath(transceiver, payload_type, self._said)
         self._stream = rtp.Stream(
-            self._path.ssrc,
-            payload_type,
-            random.randrange(2**15),
-            random.randrange(2**32),
+            self._path.ssrc, payload_type, *self._path.following()
         )
         self._said_taps: tuple[Tap, ...] = ()
         self._heard_taps: tuple[Tap, ...] = ()

@@ -80,8 +80,7 @@ class Stream:
     Args:
         ssrc: The stream's own.
         payload_type: What Opus has been negotiated as.
-        sequence_number: The first one, below 32768 so that the receiver cannot miss
-            a wrap before its first packet (RFC 3711 §3.3.1).
+        sequence_number: The first one.
         timestamp: The first one.
     """
 
