@@ -10,6 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from agents import function_tool
 
 from offhook import (
     CloudflareRealtimeTransportLayer,
@@ -22,9 +23,11 @@ from offhook.media.tracks import PulledTrack
 from tests.testing.test_conformance import Parrot
 from tests.transports.conformance import got, upcoming
 from tests.upgrades import upgrading
+from tests.waves import read, written
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from aiortc import MediaStreamTrack
 
@@ -150,6 +153,66 @@ async def test_a_transport_of_your_own() -> None:
     session.send_message("Pieces of eight")
     assert (await got(added))["role"] == "assistant"
     await session.close()
+
+
+# One script, over either transport
+
+
+@pytest.mark.parametrize("word", ["webrtc", "websocket"])
+async def test_one_script_differs_in_one_word(
+    word: str, local_url: str, speak: Speak, engines: Engines, tmp_path: Path
+) -> None:
+    """Speak a WAV, use a tool, be interrupted, hand off, and keep what was heard."""
+    url = {
+        "webrtc": f"{local_url}/realtime/calls",
+        "websocket": f"{local_url.replace('http', 'ws', 1)}/realtime?model=any",
+    }[word]
+    question = await speak("What's the weather in Paris?") + bytes(48_000)
+
+    @function_tool
+    def get_weather(city: str) -> str:
+        """Tell the weather in a city."""
+        return f"It is sunny in {city}."
+
+    billing = RealtimeAgent(name="Billing", instructions="Talk about bills.")
+    agent = RealtimeAgent(
+        name="Greeter",
+        instructions="Greet the user with cheer and answer questions.",
+        tools=[get_weather],
+        handoffs=[billing],
+    )
+    session = RealtimeSession(agent, transport=word)  # this is the word
+    heard: list[bytes] = []
+    session.on("audio", lambda event: heard.append(event.data))
+    said, tools, over, stopped = (
+        session.stream(name)
+        for name in ("agent_end", "agent_tool_end", "agent_handoff", "audio_stopped")
+    )
+
+    async def spoken() -> str:
+        async for _, _, text in said:
+            if text:
+                return str(text)
+        raise AssertionError("the session has ended")
+
+    async with session, asyncio.timeout(40):
+        await session.connect(api_key="any", url=url)
+        session.send_audio(question)
+        assert (await anext(tools))[3] == "It is sunny in Paris."
+        assert await spoken() == "It is sunny in Paris."
+        await anext(stopped)
+        audio = session.stream("audio")
+        session.send_message("Please count from one to twenty.")
+        interrupted = upcoming(session.transport, "audio_interrupted")
+        await anext(audio)
+        session.interrupt()
+        await got(interrupted)
+        session.send_message("Please transfer me to billing.")
+        _, before, after = await anext(over)
+        assert (before.name, after.name) == ("Greeter", "Billing")
+        assert session.current_agent.name == "Billing"
+    answer = written(tmp_path / "answer.wav", b"".join(heard))
+    assert "sunny in paris" in (await engines.recognise(read(answer))).lower()
 
 
 # Option 1 - Accessing the transport layer

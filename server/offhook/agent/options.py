@@ -144,5 +144,7 @@ def transport_of(
     # Each needs packages of its own, and an extra that the other does not.
     module, name = _TRANSPORTS[kind]
     made = getattr(import_module(module), name)
-    transport: RealtimeTransportLayer = made(api_key=api_key, model=model)
+    # Over a WebSocket the answers come as events; let it be so over WebRTC, too.
+    heard = {"audio_events": True} if kind == "webrtc" else {}
+    transport: RealtimeTransportLayer = made(api_key=api_key, model=model, **heard)
     return transport

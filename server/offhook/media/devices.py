@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import fractions
+import logging
 import threading
 from collections import deque
 from contextlib import asynccontextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from aiortc import MediaStreamTrack
@@ -20,6 +21,11 @@ from offhook.errors import MissingExtra, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+_log = logging.getLogger(__name__)
+
+_Device = TypeVar("_Device")
 
 # PortAudio's host systems convert to what the hardware does.
 _RATE = 24000
@@ -66,6 +72,20 @@ async def speakers() -> AsyncIterator[Callable[[bytes], None]]:
         yield buffer.play
     finally:
         stream.close()
+
+
+async def held_if_any(
+    stack: AsyncExitStack, device: AbstractAsyncContextManager[_Device]
+) -> _Device | None:
+    """Hold a device until the stack is left; None where there is none to be had.
+
+    What is missing is told by a warning.
+    """
+    try:
+        return await stack.enter_async_context(device)
+    except (MissingExtra, SettingsError) as error:
+        _log.warning("the call goes on without a device: %s", error)
+        return None
 
 
 class _Microphone(MediaStreamTrack):

@@ -14,7 +14,7 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from offhook.errors import InvalidRequest
-from offhook.media.devices import speakers
+from offhook.media.devices import held_if_any, speakers
 from offhook.media.tracks import pcm_of
 from offhook.tasks import beside
 
@@ -42,7 +42,7 @@ class Recorder(Protocol):
 
 # Takes 24 kHz PCM; may be a coroutine function.
 PcmFunction = Callable[[bytes], object]
-AudioSink = Recorder | PcmFunction | Literal["speakers"]
+AudioSink = Recorder | PcmFunction | Literal["speakers", "auto"]
 
 
 class Incoming(MediaStreamTrack):
@@ -122,6 +122,8 @@ class Hearing:
             for sink in self._sinks:
                 if sink == "speakers":
                     sink = await stack.enter_async_context(speakers())
+                elif sink == "auto":
+                    sink = await held_if_any(stack, speakers()) or sink
                 if callable(sink):
                     tracks.append(Incoming())
                     beside(stack, _deliver(tracks[-1], sink))
@@ -145,7 +147,7 @@ class Hearing:
 
 
 def _check(sink: object) -> None:
-    if sink == "speakers" or callable(sink) or isinstance(sink, Recorder):
+    if sink in ("speakers", "auto") or callable(sink) or isinstance(sink, Recorder):
         return
     raise InvalidRequest(
         "audio_sink has to be a function of PCM, a recorder or 'speakers': for a file "

@@ -14,7 +14,7 @@ from offhook.transports.signalling import exchange
 from offhook.wire.pushed import Pushed
 
 try:
-    from offhook.media.devices import microphone
+    from offhook.media.devices import held_if_any, microphone
     from offhook.media.dialer import Dialer
     from offhook.media.incoming import Hearing
     from offhook.media.outgoing import Outgoing
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from offhook.transports.base import ApiKey
     from offhook.transports.signalling import Signalling
     from offhook.wire.base import Wire
+
+    TrackOrDevice = MediaStreamTrack | Literal["microphone", "auto"]
 
 _URL = "https://api.openai.com/v1/realtime/calls"
 # The configuration goes over the channel; who is late with it is only warned of.
@@ -51,11 +53,14 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         model: The model to ask for.
         url: Where offers are posted to, the whole of it; by default OpenAI.
         headers: Sent with the offer, besides Authorization.
-        media_track: An audio track of aiortc's to send; None sends silence. Where it
-            gives nothing, or has ended, silence is sent.
+        media_track: An audio track of aiortc's to send; "microphone", or "auto" for one
+            if there is any; None sends silence. Where a track gives nothing, or has
+            ended, silence is sent. What `send_audio` gets, as 24 kHz PCM16, is said
+            over it.
         audio_sink: Who hears the answers: a recorder of aiortc's, which is started by
             the first `connect`; a function of 24 kHz mono PCM16, which may be a
-            coroutine function; None receives no audio.
+            coroutine function; "speakers", or "auto" for them if there are any; None
+            receives no audio.
         audio_events: Whether the answers come as `audio` events, too, as 24 kHz PCM16.
         change_peer_connection: Gets the RTCPeerConnection before it offers, and may
             return another one, which then gets the track and the channel.
@@ -79,8 +84,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         model: str | None = None,
         url: str | None = None,
         headers: Mapping[str, str] | None = None,
-        media_track: MediaStreamTrack | Literal["microphone"] | None = "microphone",
-        audio_sink: AudioSink | None = "speakers",
+        media_track: TrackOrDevice | None = "auto",
+        audio_sink: AudioSink | None = "auto",
         audio_events: bool = False,
         change_peer_connection: Change | None = None,
         ice_servers: Sequence[RTCIceServer | str] = (),
@@ -139,6 +144,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             track = self._track
             if track == "microphone":
                 track = await stack.enter_async_context(microphone())
+            elif track == "auto":
+                track = await held_if_any(stack, microphone())
             hear = await stack.enter_async_context(self._hearing.call())
 
             async def post(offer: str) -> str:
@@ -166,7 +173,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             self._dialer = dialer
             stack.callback(self._forget, dialer)
             await dialer.dial(post)
-            if track is not None and track != "microphone":
+            if track is not None and not isinstance(track, str):
                 beside(stack, self._voice.read(track))
             yield wire
 
@@ -180,9 +187,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
 
 
 def _checked(
-    track: MediaStreamTrack | Literal["microphone"] | None,
-) -> MediaStreamTrack | Literal["microphone"] | None:
-    if track in (None, "microphone") or getattr(track, "kind", "") == "audio":
+    track: TrackOrDevice | None,
+) -> TrackOrDevice | None:
+    if track in (None, "microphone", "auto") or getattr(track, "kind", "") == "audio":
         return track
     raise InvalidRequest(
         "media_track has to be an audio track, for example MediaPlayer(…).audio",
