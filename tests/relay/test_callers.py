@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from starlette.requests import Request
 
-from offhook.errors import Unauthorized
+from offhook.errors import Unauthorized, redact
 from offhook.relay.callers import bearer, is_local, is_rebound
 
 
@@ -23,8 +23,10 @@ def test_a_bearer_key_is_read(scheme: str) -> None:
 
 @pytest.mark.parametrize("header", ["", "ek_x", "Bearer", "Bearer ", "Basic eA=="])
 def test_a_missing_key_is_refused(header: str) -> None:
-    with pytest.raises(Unauthorized):
+    with pytest.raises(Unauthorized) as error:
         bearer(request(authorization=header))
+    # The log shows the whole of what to do.
+    assert redact(error.value.message) == error.value.message
 
 
 @pytest.mark.parametrize(

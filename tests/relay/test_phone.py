@@ -355,7 +355,10 @@ async def test_a_form_that_twilio_would_not_send(
             assert (await client.get("/twilio/voice")).status_code == 405
 
 
-async def test_a_token_is_for_one_stream_of_its_call() -> None:
+async def test_a_token_is_for_one_stream_of_its_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "offhook")
     async with desk() as at, office(at.answer, api_key="a") as place:
         url, parameters = connected(await place.ring())
         for wrong, call_sid in (
@@ -376,6 +379,24 @@ async def test_a_token_is_for_one_stream_of_its_call() -> None:
             await got(phone.socket.wait_closed())
             assert phone.socket.close_code == 1008
         assert len(at.calls) == 1
+    said = [line for line in caplog.messages if line.startswith("refused a stream")]
+    assert said == [
+        "refused a stream: its token is none of ours",
+        "refused a stream: its token is none of ours",
+        "refused a stream: its token is another call's",
+        "refused a stream: its token has been used",
+    ]
+
+
+async def test_a_stream_that_ends_before_it_begins_is_named_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "offhook")
+    async with office(nobody) as place:
+        url, _ = connected(await place.ring())
+        async with place.stream(url) as phone:
+            await phone.socket.close()
+    assert "refused a stream: it was closed (1000) before it began" in caplog.messages
 
 
 async def test_processes_of_one_account_know_each_others_tokens() -> None:

@@ -120,7 +120,7 @@ async def test_who_sends_too_long_a_message_in_pieces_hears_why() -> None:
             # It hears nothing until it has said all: more than uvicorn takes.
             client.transport.pause_reading()
             with pytest.raises(ConnectionClosed) as closed:
-                await client.send(piece for _ in range(300))
+                await client.send(piece for _ in range(500))
                 client.transport.resume_reading()
                 await client.recv()
     assert closed.value.rcvd is not None

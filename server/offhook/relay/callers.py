@@ -20,7 +20,7 @@ def bearer(request: HTTPConnection) -> str:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized(
-            "The key is missing: send it as Authorization: Bearer ek_…",
+            "The key is missing: send it in the Authorization header, as 'Bearer …'.",
             code="invalid_api_key",
         )
     return key.strip()

@@ -18,7 +18,14 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
-from offhook.errors import Forbidden, InvalidRequest, OffhookError, SettingsError
+from offhook.errors import (
+    Forbidden,
+    InvalidRequest,
+    OffhookError,
+    SettingsError,
+    Unauthorized,
+    WireClosed,
+)
 from offhook.events import parse, serialise
 from offhook.http.body import read_form
 from offhook.http.failures import on_offhook_error
@@ -51,6 +58,11 @@ _START_SECONDS = 10.0
 # `connected`, then `start`.
 _FIRST_FRAMES = 4
 _CALL_SID = re.compile(r"[\w-]{1,64}")
+# Why a stream's token is not taken; the grants' own words are for web pages.
+_REFUSALS = {
+    "expired_api_key": "its token has expired",
+    "spent_api_key": "its token has been used",
+}
 # XML 1.0 §2.2 has no place for these, not even escaped.
 _NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -218,8 +230,7 @@ class _Line:
                 started, texts = await _begun(wire)
             call, socket = self._taken(websocket, started, texts)
         except (OffhookError, TimeoutError) as error:
-            reason = str(error) or "it did not start in time"
-            _log.info("refused a stream: %s", reason)
+            _log.info("refused a stream: %s", _why(error))
             await wire.close(1008, "This stream is not expected.")
         else:
             await self._serve(call, socket)
@@ -245,7 +256,7 @@ class _Line:
         now = time.time()
         grant = self._grants.verify(started.parameters.get(_TOKEN, ""), None, now)
         if grant.agent != started.call_sid:
-            raise Forbidden("Its token is another call's.", code="invalid_stream")
+            raise Forbidden("its token is another call's", code="invalid_stream")
         self._grants.spend(grant, now)
         frame = parse(texts[-1])
         parameters = frame["start"]["customParameters"]
@@ -287,7 +298,19 @@ async def _begun(wire: Wire) -> tuple[Started, list[str]]:
         for effect in stream.take(texts[-1], 0.0):
             if isinstance(effect, Started):
                 return effect, texts
-    raise Forbidden("It does not begin as a stream does.", code="invalid_stream")
+    raise Forbidden("it does not begin as a stream does", code="invalid_stream")
+
+
+def _why(error: Exception) -> str:
+    """Say of a stream why it was refused."""
+    match error:
+        case TimeoutError():
+            return "it did not start in time"
+        case WireClosed():
+            return f"it was closed ({error.close_code}) before it began"
+        case Unauthorized():
+            return _REFUSALS.get(str(error.code), "its token is none of ours")
+    return str(error)
 
 
 def _media_url(voice_url: str) -> str:
