@@ -276,3 +276,37 @@ async def test_details_that_are_no_json() -> None:
         await server.begin("r1")
         await server.end("r1", await server.words("Anything."))
         assert "Ear object" in withheld(await server.next("conversation.item.create"))
+
+
+async def test_answers_that_are_blocked_in_a_row_come_to_an_end() -> None:
+    ear = Ear()
+    async with scene(output_guardrails=[ear.guardrail]) as it:
+        server = await it.connect()
+
+        async def blocked(response_id: str) -> None:
+            await server.begin(response_id)
+            text = "The secret is " + "x" * 100
+            message = await server.words(
+                text, by=response_id, item_id=f"item_{response_id}", spoken=False
+            )
+            await it.told.next("guardrail_tripped")
+            await server.end(response_id, message, status="cancelled")
+
+        for number in range(2):
+            await blocked(f"r{number}")
+            told = (await server.next("conversation.item.create"))["item"]
+            item = {"id": f"told_{number}", **told}
+            await server.say("conversation.item.added", item=item)
+            await server.next("response.create")
+        since = len(server.heard)
+        await blocked("r2")
+        [error] = await it.told.next("error")
+        assert error.error.code == "guardrail_blocked_in_a_row"
+        await it.settled(server)
+        kinds = [event["type"] for event in server.heard[since:]]
+        assert "conversation.item.create" not in kinds
+        assert "response.create" not in kinds
+        turn = {"id": "u1", "type": "message", "role": "user", "content": []}
+        await server.say("conversation.item.added", item=turn)
+        await blocked("r3")
+        await server.next("response.create")

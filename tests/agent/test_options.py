@@ -3,9 +3,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from agents import Agent
 from agents.realtime import RealtimeAgent
 
-from offhook.agent.options import config_of, settings_of, tracing_of, transport_of
+from offhook.agent.options import (
+    agent_of,
+    config_of,
+    settings_of,
+    tracing_of,
+    transport_of,
+)
 from offhook.errors import InvalidRequest
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.extras import without
@@ -68,10 +75,22 @@ def test_tracing(caplog: pytest.LogCaptureFixture) -> None:
 def test_the_transport_by_its_name() -> None:
     made = transport_of("websocket", "sk-any", "gpt-realtime")
     assert isinstance(made, OpenAIRealtimeWebSocket)
-    with pytest.raises(InvalidRequest, match="no transport 'smoke'"):
+    with pytest.raises(InvalidRequest, match="'smoke' is no transport"):
         transport_of("smoke", None, None)
 
 
 def test_without_webrtc_the_extra_is_named() -> None:
     named = without("aiortc", "from offhook.agent.options import transport_of")
     assert "offhook[media]" in named("transport_of('webrtc', None, None)")
+
+
+@pytest.mark.parametrize("wrong", [None, 42, OpenAIRealtimeWebSocket, object()])
+def test_what_is_no_transport_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match="is no transport"):
+        transport_of(wrong, None, None)
+
+
+@pytest.mark.parametrize("wrong", [None, "Greeter", Agent(name="Greeter")])
+def test_what_is_no_agent_is_refused(wrong: Any) -> None:
+    with pytest.raises(InvalidRequest, match="has to be a RealtimeAgent"):
+        agent_of(wrong)

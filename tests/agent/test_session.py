@@ -450,3 +450,22 @@ async def test_a_users_test_of_an_agent() -> None:
         await transport.expect("response.create")
         await transport.respond("It is sunny.")
         assert texts == ["", "It is sunny."]
+
+
+@pytest.mark.parametrize(
+    "options", [{"agent": 5}, {"transport": 5}, {"config": "x"}, {"api_key": 5}]
+)
+def test_an_argument_of_another_kind_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequest):
+        RealtimeSession(**{"agent": greeter(), "transport": "websocket", **options})
+
+
+async def test_what_cannot_be_sent_is_refused() -> None:
+    async with scene() as it:
+        await it.connect()
+        with pytest.raises(InvalidRequest, match="'type'"):
+            it.session.update_history([{"item_id": "q"}])
+        with pytest.raises(InvalidRequest, match="A message"):
+            it.session.send_message({"role": "user"})
+        with pytest.raises(InvalidRequest, match="RealtimeAgent"):
+            await it.session.update_agent("Greeter")  # type: ignore[arg-type]

@@ -336,3 +336,14 @@ class TestInPyodide:
         question = "What is seven times eight?"
         result = await play("another_worker", url, code=code, question=question)
         assert result == {"response": "7 times 8 is 56."}
+
+
+@pytest.mark.parametrize(
+    "options", [{"fetch": 5}, {"headers": "x"}, {"open_timeout": "a"}]
+)
+def test_an_argument_of_another_kind_is_refused(options: dict[str, Any]) -> None:
+    async def fetch(url: str, options: dict[str, Any]) -> None:
+        pass
+
+    with pytest.raises(InvalidRequest):
+        CloudflareRealtimeTransportLayer(**{"fetch": fetch, **options})

@@ -44,6 +44,8 @@ def test_what_is_no_json_is_refused_with_the_reason(value: Any, why: str) -> Non
         (lambda value: given.mapping(value, "It"), [{}, MappingProxyType({})]),
         (lambda value: given.text(value, "It"), ["", "x"]),
         (given.audio, [b"", b"x"]),
+        (given.key, [None, "sk-any", "", str]),
+        (given.url, [None, "ws://x.test"]),
     ],
 )
 def test_what_is_as_it_should_be_passes(
@@ -61,11 +63,19 @@ def test_what_is_as_it_should_be_passes(
         (lambda value: given.mapping(value, "It"), [None, "x", [], 5]),
         (lambda value: given.text(value, "It"), [None, b"x", {}]),
         (given.audio, ["x", 5, None, [1, 2]]),
+        (given.key, [5, b"sk-any", {}]),
+        (given.url, ["", 5, b"ws://x.test"]),
+        (lambda value: given.limit(value, "It"), ["a", 0, -1, True, float("nan")]),
     ],
 )
 def test_another_kind_is_refused(
     check: Callable[[Any], Any], values: list[Any]
 ) -> None:
     for value in values:
-        with pytest.raises(InvalidRequest, match=r"has to be|needs a .type"):
+        with pytest.raises(InvalidRequest, match=r"has to be|needs a 'type'|is empty"):
             check(value)
+
+
+def test_a_limit_is_a_number_or_none() -> None:
+    for value in (None, 1, 0.5):
+        given.limit(value, "It")

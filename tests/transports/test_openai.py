@@ -143,3 +143,22 @@ async def test_a_configuration_that_cannot_be_sent_is_refused(config: Any) -> No
             await client.connect(initial_session_config=config)
         await client.connect()
         assert (await far.event())["type"] == "session.update"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"url": ""}, "url is empty"),
+        ({"url": 5}, "url has to be a string"),
+        ({"api_key": 5}, "api_key has to be a string"),
+        ({"api_key": lambda: 5}, "api_key has to give a string"),
+    ],
+)
+async def test_nothing_is_opened_with_wrong_arguments(
+    options: dict[str, Any], words: str
+) -> None:
+    far = Far()
+    client = OpenAITransport(far.open, api_key="any")
+    with pytest.raises(InvalidRequest, match=words):
+        await client.connect(**options)
+    assert (far.asked, client.status) == ([], "disconnected")

@@ -145,3 +145,27 @@ async def test_cancelling_connect_leaves_nothing_behind(local_url: str) -> None:
         await client.connect()
         client.send_message("What is two plus two?")
         assert (await following(client, "turn_done")).status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"max_size": "a"}, "max_size"),
+        ({"open_timeout": 0}, "open_timeout"),
+        ({"headers": "x"}, "headers"),
+        ({"api_key": 5}, "api_key"),
+        ({"url": ""}, "url is empty"),
+    ],
+)
+def test_an_argument_of_another_kind_is_refused(
+    options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InvalidRequest, match=words):
+        OpenAIRealtimeWebSocket(**options)
+
+
+@pytest.mark.parametrize("name", ["apikey", "timeout"])
+def test_an_option_that_there_is_not_is_a_type_error(name: str) -> None:
+    options: dict[str, Any] = {name: "x"}
+    with pytest.raises(TypeError, match=name):
+        OpenAIRealtimeWebSocket(**options)

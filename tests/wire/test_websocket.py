@@ -322,6 +322,30 @@ async def test_a_server_of_something_else() -> None:
     assert error.http_status == 200
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 2000000\r\n\r\n"
+        + bytes(2_000_000),
+        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 200\r\n\r\n<html>",
+        b"HTTP/1.1 400 Bad Request\r\nContent-Le",
+        b"HTTP/1.0 400 Bad Request\r\n\r\n",
+    ],
+)
+async def test_a_status_is_named_though_its_body_cannot_be_read(answer: bytes) -> None:
+    async with answering(answer) as address:
+        error = await failure(f"ws://{address}/")
+    assert isinstance(error, HandshakeRefused)
+    assert error.http_status == 400
+    assert "(400)" in str(error)
+
+
+async def test_a_handshake_that_is_cut() -> None:
+    async with answering(b"HTTP/1.1 101 Switching Protocols\r\nUpg") as address:
+        error = await failure(f"ws://{address}/")
+    assert error.code == "upstream_malformed"
+
+
 async def test_a_server_without_tls() -> None:
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as address:
         error = await failure(f"wss://{address}/")
@@ -330,7 +354,16 @@ async def test_a_server_without_tls() -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["", "https://x.test/", "ws://", "ws:///path", "ws://x:99999999/", "ws://[/"]
+    "url",
+    [
+        "",
+        "https://x.test/",
+        "ws://",
+        "ws:///path",
+        "ws://x:99999999/",
+        "ws://[/",
+        f"ws://{'x' * 70}.test/",
+    ],
 )
 async def test_urls_that_are_none(url: str) -> None:
     error = await failure(f"{url}?key={KEY}")

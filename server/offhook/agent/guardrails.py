@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from agents import OutputGuardrailTripwireTriggered
 
+from offhook.errors import OffhookError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from offhook.events import Event
     from offhook.protocol.transport_events import Delta, TurnDone
     from offhook.transports.base import RealtimeTransportLayer
+
+# After so many blocked answers in a row another one would only cost: what was said
+# may be answerable in no other way.
+_IN_A_ROW = 3
 
 
 @dataclass(frozen=True)
@@ -87,11 +93,19 @@ class Guardrails:
         self._failed = failed
         self._answers: dict[str, _Answer] = {}
         self._latest: str | None = None
+        # Answers since the user's last turn; and what the model was told of the last.
+        self._blocked = 0
+        self._feedback = ""
 
     def started(self, response_id: str, agent: RealtimeAgent[Any]) -> None:
         """Note whose answer it is."""
         self._answers[response_id] = _Answer(response_id, agent)
         self._latest = response_id
+
+    def turn(self, item: Event) -> None:
+        """Take a new item; with a turn of the user's, answers are asked for again."""
+        if item.get("role") == "user" and words_of(item) != self._feedback:
+            self._blocked = 0
 
     def hear(self, delta: Delta, agent: RealtimeAgent[Any], *, spoken: bool) -> None:
         """Take words of an answer; the agent is whose it is, if it was not noted."""
@@ -153,6 +167,8 @@ class Guardrails:
                 if result.output.tripwire_triggered:
                     self._trip(answer, item_id, result)
                     break
+            if not (answer.active or answer.tripped):
+                self._blocked = 0
         finally:
             for each in running:
                 each.cancel()
@@ -176,7 +192,12 @@ class Guardrails:
         elif answer.active:
             cancel = {"type": "response.cancel", "response_id": answer.response_id}
             self._transport.send_event(cancel)
-        self._transport.send_message(_feedback(result))
+        self._blocked += 1
+        if self._blocked < _IN_A_ROW:
+            self._feedback = _feedback(result)
+            self._transport.send_message(self._feedback)
+        else:
+            self._failed(_in_a_row(result))
 
 
 def words_of(item: Event) -> str:
@@ -202,4 +223,13 @@ def _feedback(result: OutputGuardrailResult) -> str:
         f"What it reports: {details}\n"
         "Answer once more, within the policy: say you are sorry that you cannot help "
         "with this, do not name the reason, and lead back to what you may talk about."
+    )
+
+
+def _in_a_row(result: OutputGuardrailResult) -> OffhookError:
+    return OffhookError(
+        f"{_IN_A_ROW} answers in a row were blocked, the last by "
+        f"'{result.guardrail.get_name()}': no other is asked for until the user says "
+        "something. Check the guardrail, and what the agent is to do.",
+        code="guardrail_blocked_in_a_row",
     )

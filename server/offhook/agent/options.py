@@ -6,8 +6,9 @@ import copy
 import logging
 from dataclasses import dataclass
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from offhook.agent.agent import is_agent
 from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
 
@@ -127,24 +128,47 @@ def tracing_of(
 
 
 def transport_of(
-    kind: str, api_key: ApiKey | None, model: str | None
+    given: object, api_key: ApiKey | None, model: str | None
 ) -> RealtimeTransportLayer:
-    """Make a transport to OpenAI.
+    """Return a transport that was given, or make one to OpenAI.
 
     Raises:
-        InvalidRequest: There is no such kind.
+        InvalidRequest: There is no such kind, or it is no transport.
         MissingExtra: It needs what is not installed.
     """
-    if kind not in _TRANSPORTS:
+    transport: RealtimeTransportLayer
+    if isinstance(given, str) and given in _TRANSPORTS:
+        # Each needs packages of its own, and an extra that the other does not.
+        module, name = _TRANSPORTS[given]
+        make = getattr(import_module(module), name)
+        # Over a WebSocket the answers come as events; let it be so over WebRTC, too.
+        heard = {"audio_events": True} if given == "webrtc" else {}
+        transport = make(api_key=api_key, model=model, **heard)
+        return transport
+    if isinstance(given, str | type) or not hasattr(given, "send_mcp_response"):
+        what = repr(given) if isinstance(given, str) else type(given).__name__
         raise InvalidRequest(
-            f"There is no transport '{kind}': it is 'webrtc', 'websocket' or yours.",
+            f"{what} is no transport: it is 'webrtc', 'websocket' or an object of "
+            "yours, as OpenAIRealtimeWebSocket().",
             code="invalid_value",
             param="transport",
         )
-    # Each needs packages of its own, and an extra that the other does not.
-    module, name = _TRANSPORTS[kind]
-    made = getattr(import_module(module), name)
-    # Over a WebSocket the answers come as events; let it be so over WebRTC, too.
-    heard = {"audio_events": True} if kind == "webrtc" else {}
-    transport: RealtimeTransportLayer = made(api_key=api_key, model=model, **heard)
+    transport = cast("RealtimeTransportLayer", given)
     return transport
+
+
+def agent_of(given: Any) -> RealtimeAgent[Any]:
+    """Return an agent that was given.
+
+    Raises:
+        InvalidRequest: It is none that can speak.
+    """
+    if not is_agent(given):
+        raise InvalidRequest(
+            f"An agent has to be a RealtimeAgent, not {type(given).__name__}: make it "
+            "with offhook.RealtimeAgent(name=…).",
+            code="invalid_type",
+            param="agent",
+        )
+    agent: RealtimeAgent[Any] = given
+    return agent

@@ -337,6 +337,7 @@ class Run:
 
     def _item(self, update: told.ItemUpdate) -> None:
         if self._conversation.update(update.item):
+            self._guardrails.turn(update.item)
             self._emit("history_added", update.item)
         self._emit("history_updated", [*self._conversation.items])
 

@@ -12,6 +12,7 @@ from agents.usage import Usage
 from offhook.agent.initial import initial_config
 from offhook.agent.options import (
     Options,
+    agent_of,
     config_of,
     settings_of,
     tracing_of,
@@ -20,6 +21,7 @@ from offhook.agent.options import (
 from offhook.agent.run import Run
 from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
+from offhook.transports import given
 from offhook.transports.emitter import Emitter
 
 if TYPE_CHECKING:
@@ -94,15 +96,17 @@ class RealtimeSession:
         trace_metadata: Mapping[str, Any] | None = None,
         automatically_trigger_response_for_mcp_tool_calls: bool = True,
     ) -> None:
+        self._first = agent_of(agent)
+        wanted = given.mapping(config or {}, "config")
         settings = settings_of(
             model,
             tracing_of(workflow_name, group_id, trace_metadata),
-            config or {},
+            wanted,
             traced=not tracing_disabled,
         )
         self._options = Options(
             context=context,
-            config=config_of(config or {}, agent),
+            config=config_of(wanted, agent),
             settings=settings,
             tool_execution=tool_execution,
             tool_error_formatter=tool_error_formatter,
@@ -110,13 +114,8 @@ class RealtimeSession:
             every=(output_guardrail_settings or {}).get("debounce_text_length", 100),
             respond=automatically_trigger_response_for_mcp_tool_calls,
         )
-        self._first = agent
-        self._api_key = api_key
-        self._transport = (
-            transport_of(transport, api_key, settings.get("model_name"))
-            if isinstance(transport, str)
-            else transport
-        )
+        self._api_key = given.key(api_key)
+        self._transport = transport_of(transport, api_key, settings.get("model_name"))
         self._emitter = Emitter()
         self._usage = Usage()
         self._context: RunContextWrapper[Any] = RunContextWrapper(context)
@@ -254,8 +253,9 @@ class RealtimeSession:
         """Let another agent go on; without a connection, let it begin the next one.
 
         Raises:
-            InvalidRequest: Its tools are none that a Realtime session can have.
+            InvalidRequest: It is none, or its tools are none that a session can have.
         """
+        agent_of(agent)
         if self._run and self._open:
             await self._run.update_agent(agent)
         else:
@@ -271,7 +271,8 @@ class RealtimeSession:
                 what no client can create, the log tells.
 
         Raises:
-            InvalidRequest: There is no connection, or an item has no `item_id`.
+            InvalidRequest: There is no connection, or an item lacks its `item_id` or
+                `type`.
         """
         old = self.history
         new = history(copy.deepcopy(old)) if callable(history) else history
@@ -289,9 +290,9 @@ class RealtimeSession:
         Raises:
             InvalidRequest: There is no connection.
         """
-        content = message["content"] if isinstance(message, Mapping) else message
+        content = message.get("content") if isinstance(message, Mapping) else message
         self._transport.send_message(
-            content, other_event_data, trigger_response=trigger_response
+            given.message(content), other_event_data, trigger_response=trigger_response
         )
 
     def add_image(self, image: str, *, trigger_response: bool = True) -> None:

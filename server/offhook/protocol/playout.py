@@ -52,6 +52,8 @@ class Playout:
         self._queue: deque[_Queued] = deque()
         self._playing: str | None = None
         self._position: tuple[str, float] | None = None
+        # Responses that are still being made, of which nothing more is played.
+        self._cleared: set[str] = set()
 
     @property
     def busy(self) -> bool:
@@ -64,7 +66,9 @@ class Playout:
         return self._position
 
     def put(self, response_id: str, item_id: str, pcm: bytes) -> None:
-        """Queue audio behind what is there."""
+        """Queue audio behind what is there, unless its response was cleared."""
+        if response_id in self._cleared:
+            return
         last = self._queue[-1] if self._queue else None
         if last is None or last.item_id != item_id:
             last = _Queued(response_id, item_id)
@@ -73,6 +77,7 @@ class Playout:
 
     def finish(self, response_id: str) -> None:
         """Say that nothing more will come for this response."""
+        self._cleared.discard(response_id)
         for entry in self._queue:
             entry.complete |= entry.response_id == response_id
 
@@ -110,6 +115,7 @@ class Playout:
             Cut(e.response_id, e.item_id, e.played_bytes // _BYTES_PER_MS)
             for e in self._queue
         ]
+        self._cleared |= {e.response_id for e in self._queue if not e.complete}
         self._queue.clear()
         self._playing = None
         return cuts

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from offhook import __version__
 from offhook.errors import InvalidRequest
 from offhook.protocol.playback import PlaybackLedger
+from offhook.transports import given
 from offhook.transports.openai import OpenAITransport
 from offhook.wire.fetched import fetch_websocket, usable_fetch
 
@@ -37,7 +38,7 @@ class CloudflareRealtimeTransportLayer(OpenAITransport):
         open_timeout: Seconds for everything up to the end of the upgrade.
 
     Raises:
-        InvalidRequest: There is no fetch.
+        InvalidRequest: There is no fetch, or an argument cannot be used.
     """
 
     def __init__(
@@ -51,8 +52,10 @@ class CloudflareRealtimeTransportLayer(OpenAITransport):
         reported: bool = False,
         open_timeout: float | None = 10.0,
     ) -> None:
+        given.mapping(headers or {}, "headers")
+        given.limit(open_timeout, "open_timeout")
         chosen = usable_fetch(fetch)
-        if chosen is None:
+        if not callable(chosen):
             raise InvalidRequest(
                 "Outside Pyodide there is no fetch: pass fetch=, or use "
                 "OpenAIRealtimeWebSocket.",

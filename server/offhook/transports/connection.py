@@ -283,4 +283,10 @@ async def _resolved(api_key: ApiKey | None) -> str:
         raise InvalidRequest(
             "There is no API key: pass api_key to connect().", code="missing_api_key"
         )
+    if not isinstance(key, str):
+        raise InvalidRequest(
+            f"api_key has to give a string, not {type(key).__name__}.",
+            code="invalid_type",
+            param="api_key",
+        )
     return key

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from offhook.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from offhook.transports.base import ApiKey
 
 
 def json_of(value: Any) -> str:
@@ -79,6 +82,47 @@ def text(value: Any, name: str) -> str:
     if not isinstance(value, str):
         raise _wrong(name, "a string", value)
     return value
+
+
+def key(value: Any) -> ApiKey | None:
+    """Return a key, or what gives one.
+
+    Raises:
+        InvalidRequest: It is neither a string nor a function.
+    """
+    if value is not None and not callable(value):
+        text(value, "api_key")
+    kept: ApiKey | None = value
+    return kept
+
+
+def url(value: Any) -> str | None:
+    """Return where to connect to; None is wherever the transport would.
+
+    Raises:
+        InvalidRequest: It is empty, which must not mean OpenAI: the key would go there.
+    """
+    if value is None or text(value, "url"):
+        return None if value is None else str(value)
+    raise InvalidRequest(
+        "The url is empty: leave it out to connect to OpenAI.",
+        code="invalid_url",
+        param="url",
+    )
+
+
+def limit(value: Any, name: str) -> None:
+    """Refuse what is neither a number above 0 nor None, which is no limit.
+
+    Raises:
+        InvalidRequest: It is neither.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | None):
+        raise _wrong(name, "a number, or None", value)
+    if value is not None and not value > 0:
+        raise InvalidRequest(
+            f"{name} has to be above 0, or None.", code="invalid_value", param=name
+        )
 
 
 def audio(value: Any) -> bytes:

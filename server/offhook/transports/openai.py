@@ -73,6 +73,9 @@ class OpenAITransport:
         reconnect: What to do when the connection breaks; None lets it be.
         defaults: Whether what a configuration leaves out is asked for as the JavaScript
             SDK does; otherwise it stays as the server has it, as behind a relay.
+
+    Raises:
+        InvalidRequest: An argument cannot be used.
     """
 
     def __init__(
@@ -92,9 +95,9 @@ class OpenAITransport:
     ) -> None:
         _check_reconnect(reconnect)
         self._address = address or socket_address
-        self._api_key = api_key
+        self._api_key = given.key(api_key)
         self._model = model
-        self._url = url
+        self._url = given.url(url)
         self._ledger = ledger
         self._microphone = microphone
         self._coalesce = coalesce
@@ -163,8 +166,8 @@ class OpenAITransport:
         A sideband that is given no configuration leaves the call's as it is.
 
         Raises:
-            InvalidRequest: It is connected already, there is no key, the configuration
-                cannot be used, or `close` was called meanwhile.
+            InvalidRequest: It is connected already, there is no key, an argument cannot
+                be used, or `close` was called meanwhile.
             UpstreamError: The server cannot be reached, or refuses.
         """
         if self.status == "disconnected":
@@ -176,8 +179,8 @@ class OpenAITransport:
             joined = call_id is not None or not self._defaults
             configure = partial(self._configure, config, wanted, joined=joined)
             await self._connection.open(
-                url or self._address(call_id, self._url, wanted),
-                self._api_key if api_key is None else api_key,
+                given.url(url) or self._address(call_id, self._url, wanted),
+                self._api_key if api_key is None else given.key(api_key),
                 configure,
             )
         elif self._coalesce:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.playback import PlaybackLedger
+from offhook.transports import given
 from offhook.transports.openai import OpenAITransport
 from offhook.wire.websocket import connect_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from offhook.protocol.reconnect import Reconnect
@@ -35,7 +36,15 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
             configuration and the history of the old one. By default nothing.
         defaults: Whether what a configuration leaves out is asked for as the JavaScript
             SDK does; otherwise it stays as the server has it, as behind a relay.
-        options: Those of `wire.websocket.connect_websocket`: timeouts, pings, sizes.
+        subprotocols: What to offer in the handshake; the server need not select one.
+        open_timeout: Seconds for everything up to the end of the handshake.
+        ping_interval: Seconds between pings; None sends none.
+        ping_timeout: Seconds for a ping's answer, and for the server to take an event;
+            then the connection is cut.
+        max_size: Bytes of the longest event; a longer one ends the connection.
+
+    Raises:
+        InvalidRequest: An argument cannot be used.
     """
 
     def __init__(
@@ -49,11 +58,27 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
         grace_ms: float = 0.0,
         reconnect: Reconnect | None = None,
         defaults: bool = True,
-        **options: Any,
+        subprotocols: Sequence[str] = (),
+        open_timeout: float | None = 10.0,
+        ping_interval: float | None = 20.0,
+        ping_timeout: float | None = 20.0,
+        max_size: int | None = 32 * 2**20,
     ) -> None:
+        given.mapping(headers or {}, "headers")
+        limits: dict[str, Any] = {
+            "open_timeout": open_timeout,
+            "ping_interval": ping_interval,
+            "ping_timeout": ping_timeout,
+            "max_size": max_size,
+        }
+        for name, value in limits.items():
+            given.limit(value, name)
+
         def opened(url: str, key: str) -> AbstractAsyncContextManager[Wire]:
             sent = {"Authorization": f"Bearer {key}", **(headers or {})}
-            return connect_websocket(url, headers=sent, **options)
+            return connect_websocket(
+                url, headers=sent, subprotocols=subprotocols, **limits
+            )
 
         super().__init__(
             opened,

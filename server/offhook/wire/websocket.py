@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import ssl
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from websockets.exceptions import (
     ProxyError,
 )
 from websockets.protocol import Side, State
+from websockets.uri import parse_uri
 
 from offhook import __version__
 from offhook.addresses import is_loopback
@@ -94,6 +96,7 @@ async def connect_websocket(
         HandshakeRefused: The server answered with an HTTP status.
         UpstreamError: It cannot be reached, is too slow, or is no WebSocket server.
     """
+    _check_url(url)
     check(headers or {}, subprotocols)
     opening = _Connect(
         url,
@@ -119,6 +122,12 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
 
     _head = b""
 
+    @property
+    def answered(self) -> int | None:
+        """The HTTP status of an answer that is no WebSocket's, as far as it came."""
+        found = re.match(rb"HTTP/1\.[01] (\d{3})\b", self._head)
+        return int(found[1]) if found and found[1] != b"101" else None
+
     def buffer_updated(self, nbytes: int) -> None:
         if self._framed:
             super().buffer_updated(nbytes)
@@ -133,6 +142,7 @@ class _Connection(Frames, ClientConnection, asyncio.BufferedProtocol):
             self._head = b""
             self._split(frames)
         else:
+            self._head = answer + end  # and nothing of a refusal's body
             self.data_received(data)
 
     def process_event(self, event: Event) -> None:
@@ -156,6 +166,11 @@ async def _opened(opening: _Connect, hidden: Sequence[str]) -> _Connection:
         assert isinstance(connection, _Connection)
         return connection
     except Exception as error:
+        made = getattr(opening, "connection", None)
+        status = made.answered if isinstance(made, _Connection) else None
+        if status is not None and not isinstance(error, InvalidStatus):
+            # Its body is too long, or was cut.
+            raise refusal(status, b"", None, str) from None
         # Without its cause, which may name the URL or a header.
         raise _fault(error, opening.open_timeout, hidden) from None
 
@@ -286,13 +301,24 @@ def _fault(
             )
         case OSError() | InvalidHandshake() | EOFError():
             return _network_fault(error, seconds)
-        case InvalidURI() | ValueError():
-            return InvalidRequest(
-                "A WebSocket needs a ws or wss URL with a host, for example "
-                "wss://api.openai.com/v1/realtime?model=gpt-realtime",
-                code="invalid_url",
-            )
+        case UnicodeError():
+            return _no_url()  # its host is no name
     raise error
+
+
+def _check_url(url: str) -> None:
+    try:
+        parse_uri(url)
+    except (InvalidURI, ValueError):
+        raise _no_url() from None
+
+
+def _no_url() -> InvalidRequest:
+    return InvalidRequest(
+        "A WebSocket needs a ws or wss URL with a host, for example "
+        "wss://api.openai.com/v1/realtime?model=gpt-realtime",
+        code="invalid_url",
+    )
 
 
 def _network_fault(error: Exception, seconds: float | None) -> UpstreamError:
