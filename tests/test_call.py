@@ -4,6 +4,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from starlette.responses import Response
 from websockets.asyncio.server import serve
 
 from offhook.call import Captions, Lull, Voice, call, target_of
@@ -11,6 +12,7 @@ from offhook.errors import InvalidRequest, UpstreamError, WireClosed
 from offhook.relay.app import create_app
 from offhook.settings import CallSettings, Settings
 from offhook.testing import ScriptedRealtimeTransport
+from tests.extras import without
 from tests.relays import serving
 from tests.waves import read, written
 
@@ -88,7 +90,7 @@ async def test_a_call_to_a_relay_needs_no_key(
     async with serving(create_app(settings, agents=agents)) as url:
         caller = CallSettings.load(in_=question, out=out, agent="support")
         await call(url, caller, said.append, quiet=1.5)
-        with pytest.raises(UpstreamError, match=r"no key \(400\).*several agents"):
+        with pytest.raises(UpstreamError, match=r"no key \(400\).*several.*--agent\."):
             await call(url, CallSettings.load(in_=question, out=out), said.append)
     assert "".join(said) == CONVERSATION
 
@@ -116,11 +118,34 @@ async def test_a_call_that_breaks_is_told(question: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"in_": "/nowhere.wav"}, "cannot be heard: No such file")],
+    [
+        ({"in_": "/nowhere.wav"}, "cannot be heard: No such file"),
+        ({"out": "/nowhere/answer.wav"}, "cannot be written: No such file"),
+        ({"out": "answer.mp3"}, r"end in \.wav"),
+    ],
 )
-async def test_a_file_that_is_none_is_told(given: Any, message: str) -> None:
+async def test_a_file_that_is_none_is_told(
+    given: dict[str, str], message: str, question: str
+) -> None:
+    settings = CallSettings.load(**{"in_": question, "key": "sk-any", **given})
     with pytest.raises(InvalidRequest, match=message):
-        await call("http://127.0.0.1:1", CallSettings.load(**given), print)
+        await call("http://127.0.0.1:1", settings, print)
+
+
+@pytest.mark.parametrize("body", [b'{"error": "down"}', b"[]", b"{}"])
+async def test_a_key_that_is_none_is_told(body: bytes, question: str) -> None:
+    async def answer(scope: Any, receive: Any, send: Any) -> None:
+        await Response(body, 500, media_type="application/json")(scope, receive, send)
+
+    async with serving(answer, lifespan=False) as url:
+        with pytest.raises(UpstreamError, match=r"\(500\): it gave no reason.*--key"):
+            await call(url, CallSettings.load(in_=question), print)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    for module in ("av", "aiortc", "numpy"):
+        said = without(module)("import offhook.call")
+        assert said.endswith("pip install 'offhook[media]'")
 
 
 async def test_nobody_there_is_told(question: str) -> None:

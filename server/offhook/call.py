@@ -6,17 +6,31 @@ import asyncio
 import time
 import wave
 from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
 from offhook.addresses import is_loopback
-from offhook.audio import byte_length
-from offhook.errors import InvalidRequest, OffhookError, UpstreamError, redact
+from offhook.errors import (
+    InvalidRequest,
+    MissingExtra,
+    OffhookError,
+    UpstreamError,
+    redact,
+)
 from offhook.protocol.playout import Playout
 from offhook.tasks import beside
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
+
+try:
+    from offhook.audio import byte_length
+    from offhook.media.devices import microphone, speakers
+    from offhook.media.files import read_pcm
+    from offhook.media.tracks import PulledTrack, pcm_of
+    from offhook.transports.webrtc import OpenAIRealtimeWebRTC
+except ModuleNotFoundError as error:
+    raise MissingExtra("media", str(error.name)) from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
@@ -225,9 +239,6 @@ class Line(NamedTuple):
 async def _over_webrtc(
     stack: AsyncExitStack, voice: Voice, sink: Sink | None, defaults: bool
 ) -> Line:
-    from offhook.media.tracks import PulledTrack
-    from offhook.transports.webrtc import OpenAIRealtimeWebRTC
-
     transport = OpenAIRealtimeWebRTC(
         media_track="microphone" if voice.pcm is None else PulledTrack(voice.pull),
         audio_sink=sink or "speakers",
@@ -241,8 +252,6 @@ async def _over_socket(
 ) -> Line:
     transport = OpenAIRealtimeWebSocket(defaults=defaults)
     if sink is None:
-        from offhook.media.devices import speakers
-
         sink = await stack.enter_async_context(speakers())
     playout = Playout()
 
@@ -254,9 +263,6 @@ async def _over_socket(
     transport.on("audio_interrupted", lambda _: playout.clear())
     beside(stack, _play(playout, sink))
     if voice.pcm is None:
-        from offhook.media.devices import microphone
-        from offhook.media.tracks import pcm_of
-
         track = await stack.enter_async_context(microphone())
         beside(stack, _listen(transport, pcm_of(track)))
     else:
@@ -307,22 +313,34 @@ async def _hang_up(
 async def _said(source: str) -> bytes | None:
     if source == "mic":
         return None
-    from offhook.media.files import read_pcm
-
     return await asyncio.to_thread(read_pcm, source)
 
 
 @contextmanager
 def _written(path: str) -> Iterator[Sink | None]:
-    """Hold a WAV file open for what is heard; None stands for the speakers."""
+    """Hold a WAV file open for what is heard; None stands for the speakers.
+
+    Raises:
+        InvalidRequest: It would be no WAV file, or cannot be written.
+    """
     if path == "speakers":
         yield None
         return
-    with wave.open(path, "wb") as file:
+    if not path.lower().endswith(".wav"):
+        raise _unwritable(path, "only WAV can, so let its name end in .wav")
+    try:
+        opened = open(path, "wb")
+    except OSError as error:
+        raise _unwritable(path, error.strerror or str(error)) from None
+    with opened, wave.open(opened, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(_RATE)
         yield file.writeframes
+
+
+def _unwritable(path: str, why: str) -> InvalidRequest:
+    return InvalidRequest(f"{path} cannot be written: {why}.", code="unwritable_audio")
 
 
 async def _minted(target: Target, agent: str | None) -> tuple[Target, str]:
@@ -339,13 +357,19 @@ async def _minted(target: Target, agent: str | None) -> tuple[Target, str]:
             f"No key is to be had at {target.mint}: check the URL, or pass --key.",
             code="upstream_unreachable",
         ) from None
-    if not answer.is_success or "value" not in minted:
-        said = minted.get("error", {}).get("message") or "it gave no reason"
-        raise UpstreamError(
-            f"The server gave no key ({answer.status_code}): {redact(said)} Pass "
-            "one with --key.",
-            code="upstream_rejected",
-        )
+    if not (answer.is_success and isinstance(minted, dict) and "value" in minted):
+        raise _refused(answer.status_code, minted)
     # In key mode the upstream's own address comes along.
     url = target.url if target.is_socket else minted.get("calls_url", target.url)
     return target._replace(url=url), str(minted["value"])
+
+
+def _refused(status: int, answer: Any) -> UpstreamError:
+    error = answer.get("error") if isinstance(answer, dict) else None
+    told = error if isinstance(error, dict) else {}
+    said = redact(str(told.get("message") or "it gave no reason."))
+    flag = "--agent" if told.get("param") == "agent" else "--key"
+    return UpstreamError(
+        f"The server gave no key ({status}): {said} Pass one with {flag}.",
+        code="upstream_rejected",
+    )

@@ -162,9 +162,12 @@ def _opened(kind: str, **options: Any) -> Any:
     try:
         return getattr(sounddevice, kind)(**_FORMAT, **options)
     except sounddevice.PortAudioError as error:
-        what = "microphone" if kind == "RawInputStream" else "speakers"
+        if kind == "RawInputStream":
+            what, own, flag = "is no microphone", "media_track=", "--in"
+        else:
+            what, own, flag = "are no speakers", "audio_sink=", "--out"
         raise SettingsError(
-            f"There is no {what} to be used ({error}): connect one, or pass "
-            "media_track= and audio_sink= of your own.",
+            f"There {what} to be used ({error}): pass {own} of your own, or {flag} "
+            "with a file to `offhook call`.",
             code="missing_device",
         ) from None
