@@ -52,3 +52,17 @@ def test_what_is_cut_knows_how_much_of_it_was_played() -> None:
     playout.pull(20)
     assert playout.clear() == [Cut("r", "i", 40), Cut("s", "j", 0)]
     assert playout.pull(20) == (b"", [])
+
+
+def test_of_a_response_that_was_cleared_nothing_more_is_played() -> None:
+    playout = Playout()
+    playout.put("resp_1", "item_1", bytes(4800))
+    playout.pull(20)
+    playout.clear()
+    playout.put("resp_1", "item_1", bytes(4800))
+    assert playout.pull(20) == (b"", [])
+    playout.finish("resp_1")
+    playout.put("resp_2", "item_2", bytes(960))
+    pcm, [started] = playout.pull(20)
+    assert (len(pcm), started.response_id) == (960, "resp_2")
+    assert playout.position == ("item_2", 20)
