@@ -56,7 +56,8 @@ async def test_mounted_in_fastapi_under_a_strict_policy(
         await visitor.page.click("#call")
         await visitor.until("output_audio_buffer.stopped")
         _, pcm = await visitor.sound("heard")
-        assert "hundred" in (await engines.recognise(pcm.tobytes())).lower()
+        said = (await engines.recognise(pcm.tobytes())).lower()
+        assert "hundred" in said or "100" in said
         assert visitor.console == []
         paths = {request.url.removeprefix(url) for request in visitor.requests}
         assert all(path.startswith("/voice") for path in paths)

@@ -551,7 +551,20 @@ async def test_without_a_device_it_says_so(
     monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
+    for strict in ({"media_track": "microphone"}, {"audio_sink": "speakers"}):
+        options: dict[str, Any] = {"url": url, "api_key": "any", **strict}
+        async with OpenAIRealtimeWebRTC(**options) as client:
+            with pytest.raises(MissingExtra, match="devices"):
+                await client.connect()
+            assert client.status == "disconnected"
+
+
+async def test_without_any_device_a_call_goes_on_in_silence(
+    monkeypatch: pytest.MonkeyPatch, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "sounddevice", None)
     async with OpenAIRealtimeWebRTC(url=url, api_key="any") as client:
-        with pytest.raises(MissingExtra, match="devices"):
-            await client.connect()
-        assert client.status == "disconnected"
+        await client.connect()
+        assert client.status == "connected"
+    assert caplog.text.count("goes on without a device") == 2
+    assert "offhook[devices]" in caplog.text

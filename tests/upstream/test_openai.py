@@ -234,10 +234,10 @@ async def test_the_deadline_covers_the_whole_answer(recorder: Recorder) -> None:
 
     for reply in (hold, drip):
         recorder.reply = reply
-        upstream = OpenAIUpstream(recorder.url, KEY, seconds=0.05)
+        upstream = OpenAIUpstream(recorder.url, KEY, seconds=0.25)
         error = await failure(upstream)
         assert (error.status, error.code) == (504, "upstream_timeout")
-        assert "0.05 seconds" in error.message
+        assert "0.25 seconds" in error.message
         await upstream.aclose()
     assert len(recorder.received) == 2
 
