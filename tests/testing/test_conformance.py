@@ -2,49 +2,33 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
 from offhook.testing.conformance import TransportConformance
-from offhook.transports.emitter import Emitter
+from offhook.transports.emitter import Emitter, Listened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from offhook.protocol.transport_events import FunctionCall, Status
     from offhook.transports.base import RealtimeTransportLayer
-    from offhook.transports.emitter import Listener, Stream
 
 
-class Parrot:
+class Parrot(Listened):
     """A transport of a user's own, to a model that says what it is told."""
 
     muted = None
 
     def __init__(self) -> None:
         self.status: Status = "disconnected"
-        self._emitter = Emitter()
+        super().__init__(Emitter())
         self._numbers = itertools.count(1)
         self._connecting: asyncio.Task[None] | None = None
         self._turn: asyncio.Task[None] | None = None
-
-    def on(self, name: str, listener: Listener) -> Self:
-        self._emitter.on(name, listener)
-        return self
-
-    def once(self, name: str, listener: Listener) -> Self:
-        self._emitter.once(name, listener)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Self:
-        self._emitter.off(name, listener)
-        return self
-
-    def stream(self, name: str, maxsize: int = 256) -> Stream:
-        return self._emitter.stream(name, maxsize)
 
     async def connect(self, **_: Any) -> None:
         if self.status != "disconnected":

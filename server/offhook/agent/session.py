@@ -22,7 +22,7 @@ from offhook.agent.run import Run
 from offhook.errors import InvalidRequest
 from offhook.protocol.client_config import session_update
 from offhook.transports import given
-from offhook.transports.emitter import Emitter
+from offhook.transports.emitter import Emitter, Listened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -38,13 +38,12 @@ if TYPE_CHECKING:
     from offhook.agent.approvals import ToolApprovalRequest
     from offhook.protocol.items import Item
     from offhook.transports.base import ApiKey, RealtimeTransportLayer
-    from offhook.transports.emitter import Listener, Stream
 
     # What makes a new history of the old one.
     Change = Callable[[list[Item]], Sequence[Item]]
 
 
-class RealtimeSession:
+class RealtimeSession(Listened):
     """Agents of openai-agents over one of our transports, as in the JavaScript SDK.
 
     Tools, handoffs, guardrails and MCP servers are openai-agents' own. Use `connect`
@@ -116,7 +115,7 @@ class RealtimeSession:
         )
         self._api_key = given.key(api_key)
         self._transport = transport_of(transport, api_key, settings.get("model_name"))
-        self._emitter = Emitter()
+        super().__init__(Emitter())
         self._usage = Usage()
         self._context: RunContextWrapper[Any] = RunContextWrapper(context)
         # The connection that there is, or that was there last.
@@ -163,25 +162,6 @@ class RealtimeSession:
     def available_mcp_tools(self) -> list[dict[str, Any]]:
         """The tools of MCP servers that the agent may use, with their servers."""
         return self._run.mcp_tools if self._run else []
-
-    def on(self, name: str, listener: Listener) -> Self:
-        """Call a function, or start a coroutine function, at each event."""
-        self._emitter.on(name, listener)
-        return self
-
-    def once(self, name: str, listener: Listener) -> Self:
-        """The same for the next event only."""
-        self._emitter.once(name, listener)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Self:
-        """Stop calling it."""
-        self._emitter.off(name, listener)
-        return self
-
-    def stream(self, name: str, maxsize: int = 256) -> Stream:
-        """Collect events for an `async for`."""
-        return self._emitter.stream(name, maxsize)
 
     async def connect(
         self,

@@ -55,11 +55,7 @@ class Call:
         Raises:
             InvalidRequest: `invalid_offer`; the call is closed then.
         """
-        try:
-            return await self._peer.answer(offer)
-        except BaseException:
-            await self._peer.close()
-            raise
+        return await self._peer.answer(offer)
 
     async def run(self) -> None:
         """Hold the call until somebody hangs up."""

@@ -129,9 +129,16 @@ class Peer:
             offer: One that `check_offer` has passed.
 
         Raises:
-            InvalidRequest: `invalid_offer`.
-            ServerError: There is no port left.
+            InvalidRequest: `invalid_offer`; the connection is closed then.
+            ServerError: There is no port left; likewise.
         """
+        try:
+            return await self._answer(offer)
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _answer(self, offer: str) -> str:
         try:
             await self._connection.setRemoteDescription(
                 RTCSessionDescription(narrowed(offer, self._admitted(offer)), "offer")

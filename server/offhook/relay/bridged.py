@@ -91,11 +91,7 @@ class BridgedCall:
         Raises:
             InvalidRequest: `invalid_offer`; the call is closed then.
         """
-        try:
-            return await self._peer.answer(offer)
-        except BaseException:
-            await self._peer.close()
-            raise
+        return await self._peer.answer(offer)
 
     async def run(self) -> None:
         """Hold both sides until either leaves, or time is up."""

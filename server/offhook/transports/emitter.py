@@ -178,6 +178,36 @@ class Emitter:
             _log_failure(name, listener, error)
 
 
+class Listened:
+    """What tells its events by an emitter; a part of transports and sessions.
+
+    Args:
+        emitter: Passes them on.
+    """
+
+    def __init__(self, emitter: Emitter) -> None:
+        self._emitter = emitter
+
+    def on(self, name: str, listener: Listener) -> Self:
+        """Call a function, or start a coroutine function, at each event."""
+        self._emitter.on(name, listener)
+        return self
+
+    def once(self, name: str, listener: Listener) -> Self:
+        """The same for the next event only."""
+        self._emitter.once(name, listener)
+        return self
+
+    def off(self, name: str, listener: Listener) -> Self:
+        """Stop calling it."""
+        self._emitter.off(name, listener)
+        return self
+
+    def stream(self, name: str, maxsize: int = 256) -> Stream:
+        """Collect events for an `async for`."""
+        return self._emitter.stream(name, maxsize)
+
+
 class Stream:
     """Events of one name, in order, for one consumer.
 

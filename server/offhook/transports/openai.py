@@ -16,7 +16,7 @@ from offhook.protocol.reconnect import Reconnect
 from offhook.protocol.session_names import DEFAULT_MODEL
 from offhook.transports import given
 from offhook.transports.connection import Connection
-from offhook.transports.emitter import Emitter
+from offhook.transports.emitter import Emitter, Listened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from offhook.protocol.transport_events import FunctionCall, Status
     from offhook.transports.base import ApiKey
     from offhook.transports.connection import Opener
-    from offhook.transports.emitter import Listener, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -52,7 +51,7 @@ class Microphone(Protocol):
         """Send audio at the pace of speech; then do something."""
 
 
-class OpenAITransport:
+class OpenAITransport(Listened):
     """A Realtime session over whatever wire the opener gives.
 
     The transports are this with an opener of their own; so can yours be.
@@ -103,7 +102,7 @@ class OpenAITransport:
         self._coalesce = coalesce
         self._defaults = defaults
         self._client = Client(ledger)
-        self._emitter = Emitter()
+        super().__init__(Emitter())
         self._connection = Connection(
             self._client,
             self._emitter,
@@ -132,25 +131,6 @@ class OpenAITransport:
     def muted(self) -> bool | None:
         """See RealtimeTransportLayer."""
         return self._microphone.muted if self._microphone else None
-
-    def on(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._emitter.on(name, listener)
-        return self
-
-    def once(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._emitter.once(name, listener)
-        return self
-
-    def off(self, name: str, listener: Listener) -> Self:
-        """See RealtimeTransportLayer."""
-        self._emitter.off(name, listener)
-        return self
-
-    def stream(self, name: str, maxsize: int = 256) -> Stream:
-        """See RealtimeTransportLayer."""
-        return self._emitter.stream(name, maxsize)
 
     async def connect(
         self,
