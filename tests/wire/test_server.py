@@ -136,10 +136,10 @@ async def test_a_client_that_has_left_is_missed_before_its_end_is_read() -> None
         direct = app.direct
         direct.transport.pause_reading()
         await client.send("unread")
-        assert not direct.gone
+        assert not direct.has_left()
         client.transport.close()
         async with connect(url.replace("http", "ws")) as other:
-            while not direct.gone:
+            while not direct.has_left():
                 await (await other.ping())
         assert not direct.transport.is_closing()
         direct.transport.abort()

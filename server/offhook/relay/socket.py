@@ -259,7 +259,7 @@ class _Exchange:
         """Return when the caller has gone, whatever of it has not been read."""
         while True:
             await asyncio.sleep(_LOOK_SECONDS)
-            if self._caller is not None and self._caller.gone:
+            if self._caller is not None and self._caller.has_left():
                 self._left = self._left or _GONE
                 return
 

@@ -49,9 +49,11 @@ class Direct(Protocol):
 class DirectCaller(Direct, Protocol):
     """One from a caller to a server."""
 
-    @property
-    def gone(self) -> bool:
-        """Whether the caller has left, though its last may not have been read yet."""
+    def has_left(self) -> bool:
+        """Whether the caller has left, though its last may not have been read yet.
+
+        One whose end is stuck behind that may be found by the next question only.
+        """
 
 
 class Frames:

@@ -58,10 +58,18 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         # At DEBUG, websockets logs the headers with their keys, and what is said.
         self.conn.debug = False
 
-    @property
-    def gone(self) -> bool:
+    def has_left(self) -> bool:
         """Whether the client has left, though its last may not have been read yet."""
-        return self.transport.is_closing() or _has_left(self.transport)
+        if self.transport.is_closing() or _has_ended(self.transport):
+            return True
+        if self.read_paused and self.writable.is_set():
+            # Its end may wait behind what has no room here. But whom nobody holds any
+            # more answers anything with a reset; an unasked pong means nothing else
+            # (RFC 6455 §5.5.3).
+            if self.conn.state is State.OPEN:
+                self.conn.send_pong(b"")
+                self.transport.write(b"".join(self.conn.data_to_send()))
+        return False
 
     def offer(self, text: str) -> bool:
         """Send a text if that can be done at once; say whether."""
@@ -132,7 +140,7 @@ class DirectWebSocket(Frames, WebSocketsSansIOProtocol, asyncio.BufferedProtocol
         super().send_receive_event_to_app()
 
 
-def _has_left(transport: asyncio.Transport) -> bool:
+def _has_ended(transport: asyncio.Transport) -> bool:
     """Whether the other side has closed, or reset, what is not read to its end."""
     connection = transport.get_extra_info("socket")
     if connection is None or not hasattr(select, "poll"):
