@@ -469,3 +469,14 @@ async def test_what_cannot_be_sent_is_refused() -> None:
             it.session.send_message({"role": "user"})
         with pytest.raises(InvalidRequest, match="RealtimeAgent"):
             await it.session.update_agent("Greeter")  # type: ignore[arg-type]
+
+
+async def test_a_stream_that_was_made_before_connecting_again_goes_on() -> None:
+    async with scene() as it:
+        await it.connect()
+        await it.session.close()
+        starts = it.session.stream("agent_start")
+        server = await it.connect()
+        await server.begin("r1")
+        async with asyncio.timeout(5):
+            assert len(await anext(starts)) == 2

@@ -48,7 +48,7 @@ pytestmark = pytest.mark.anyio
 TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
-def transport(url: str, **options: Any) -> OpenAIRealtimeWebRTC:
+def transport(url: str | None, **options: Any) -> OpenAIRealtimeWebRTC:
     """Make one without devices."""
     none: dict[str, Any] = {"media_track": None, "audio_sink": None}
     return OpenAIRealtimeWebRTC(url=url, api_key="sk-any", **{**none, **options})
@@ -382,7 +382,7 @@ async def test_a_call_is_not_joined_over_webrtc() -> None:
 
 
 async def test_openai_is_where_it_goes_by_default() -> None:
-    client = transport("")
+    client = transport(None)
     asked: list[str] = []
 
     def key() -> str:

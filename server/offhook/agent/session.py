@@ -183,7 +183,8 @@ class RealtimeSession(Listened):
             UpstreamError: The server cannot be reached, or refuses.
             agents.UserError: Two tools of the agent have one name.
         """
-        if self._run and self._run.opened and self._transport.status == "disconnected":
+        lost = self._transport.status == "disconnected"
+        if self._open and self._run and self._run.opened and lost:
             await self.close()  # what a lost connection has left
         if self._open or self._transport.status != "disconnected":
             raise InvalidRequest(

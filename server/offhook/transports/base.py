@@ -22,7 +22,8 @@ class RealtimeTransportLayer(Protocol):
 
     The names of the events are those of the JavaScript SDK: `*` for everything as it
     came, each event of the server under its own type, and the typed ones of
-    `offhook.protocol.transport_events`. Sending never waits; `drain` does.
+    `offhook.protocol.transport_events`. Sending never waits; `drain` does. Who makes
+    one closes it, or the session that it is given to: it need be no context manager.
     """
 
     @property
