@@ -184,6 +184,9 @@ async def test_a_model_that_dies_is_told(leg: str, engines: Engines) -> None:
         caller.send("conversation.item.create", item=SAID)
         await caller.until("conversation.item.done")
         await endpoint.aclose()
+        if leg == "websocket":  # over WebRTC this is a server that hangs up
+            error = (await caller.until("error"))["error"]
+            assert "broke" in error["message"]
         await caller.closed()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import OffhookError, UpstreamError
+from offhook.errors import OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
 from offhook.media.leg import Leg, couple
@@ -192,7 +192,7 @@ class BridgedCall:
 
     def _take_error(self, error: TransportError) -> None:
         # What the model's server says is told as it came; this is about the way to it.
-        if isinstance(error.error, UpstreamError):
+        if self._leg.transport.status == "disconnected":
             _log.warning("call %s lost its model: %s", self.call_id, error.error)
             self._fail("The connection to the model broke: call again.")
 
