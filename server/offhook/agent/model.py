@@ -59,6 +59,10 @@ _log = logging.getLogger(__name__)
 _TRANSCRIBED = "conversation.item.input_audio_transcription.completed"
 
 
+# How long the answer to one tool waits for others that still run.
+_TOGETHER_SECONDS = 0.1
+
+
 class TransportModel(RealtimeModel):
     """Lets `RealtimeRunner(agent, model=TransportModel(transport))` talk over it.
 
@@ -86,6 +90,8 @@ class TransportModel(RealtimeModel):
         self._pump: asyncio.Task[None] | None = None
         self._failed = False
         self._outputs = 0
+        # The functions that were called and have given nothing yet.
+        self._calls: set[str] = set()
         self._ongoing: str | None = None
         # The response, the item and its part that spoke last.
         self._spoken: tuple[str, str, int] | None = None
@@ -185,6 +191,9 @@ class TransportModel(RealtimeModel):
         self._outputs += 1
         mine = self._outputs
         await self._transport.drain()
+        if self._calls:
+            # Others run: quick ones end in this time, and a slow one holds up nobody.
+            await asyncio.sleep(_TOGETHER_SECONDS)
         if mine == self._outputs and self._transport.status == "connected":
             self._transport.request_response()
 
@@ -212,6 +221,7 @@ class TransportModel(RealtimeModel):
         self._events = asyncio.Queue()
         self._failed = False
         self._ongoing = self._spoken = None
+        self._calls.clear()
         for name, handler in self._handlers.items():
             self._transport.on(name, handler)
         self._pump = asyncio.create_task(self._deliver())
@@ -248,6 +258,7 @@ class TransportModel(RealtimeModel):
             case RealtimeModelSendAudio(audio, commit):
                 self._transport.send_audio(audio, commit=commit)
             case RealtimeModelSendToolOutput(call, output):
+                self._calls.discard(call.call_id)
                 called = told.FunctionCall(
                     call.id or "", call.call_id, call.name, call.arguments, ""
                 )
@@ -350,6 +361,7 @@ class TransportModel(RealtimeModel):
         self._put(RealtimeModelItemDeletedEvent(deleted.item_id))
 
     def _call(self, call: told.FunctionCall) -> None:
+        self._calls.add(call.call_id)
         fields = (call.name, call.call_id, call.arguments, call.id)
         self._put(RealtimeModelToolCallEvent(*fields))
 
