@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# RFC 7983 §7: below it is STUN, and what is dropped.
+_FIRST_DTLS = 20
 # Of one datagram: libsrtp's buffer, beyond which pylibsrtp raises ValueError.
 _MAX_SRTP = 1500
 # Datagrams that wait to be read. A call that is alive has none or a few.
@@ -72,7 +74,7 @@ class SourceFilter:
         if kind < 4:
             return self._judge_stun(socket, data, source)
         media = 128 <= kind < 192
-        if not (media or 20 <= kind < 64):
+        if not (media or _FIRST_DTLS <= kind < 64):
             return "unknown"
         if media and len(data) > _MAX_SRTP:
             return "oversized"
@@ -175,7 +177,11 @@ class FilteredProtocol(StunProtocol):
         reason = self._filter.reason_to_drop(self, data, (addr[0], addr[1]))
         if reason is None:
             try:
-                super().datagram_received(data, addr)
+                if data[0] < _FIRST_DTLS:
+                    super().datagram_received(data, addr)
+                else:
+                    # aioice would try to read each packet of speech as STUN first.
+                    self.receiver.data_received(data, self.local_candidate.component)
             except Exception as error:
                 # One caller's datagram is no business of the event loop's.
                 _log.debug("a datagram could not be handled: %r", error)
