@@ -468,7 +468,7 @@ async def test_what_cannot_be_sent_is_refused() -> None:
         with pytest.raises(InvalidRequest, match="A message"):
             it.session.send_message({"role": "user"})
         with pytest.raises(InvalidRequest, match="RealtimeAgent"):
-            await it.session.update_agent("Greeter")  # type: ignore[arg-type]
+            await it.session.update_agent("Greeter")  # type: ignore[arg-type]  # a mistake
 
 
 async def test_a_stream_that_was_made_before_connecting_again_goes_on() -> None:

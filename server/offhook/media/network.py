@@ -64,7 +64,7 @@ class IceServer:
             scheme,  # type: ignore[arg-type]  # the expression names no other
             match[2].strip("[]"),
             int(match[3] or _PORTS[scheme]),
-            transport or default,  # type: ignore[arg-type]
+            transport or default,  # type: ignore[arg-type]  # likewise
         )
 
     def __str__(self) -> str:
