@@ -1,4 +1,4 @@
-"""What the pages of calls show, and what they are asked: requests in, plain data out."""
+"""What the pages of calls are asked, and what they show: plain data in and out."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PATHS: tuple[str, ...] = get_args(Path)
 SORTS: tuple[str, ...] = get_args(Sort)
 # What the list says of a recording.
 STATES = {
-    "none": "–",
+    "none": "no",
     "recording": "being recorded",
     "mastering": "being made",
     "ready": "ready",

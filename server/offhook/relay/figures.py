@@ -42,15 +42,15 @@ def iso(unix: float) -> str:
 
 def size(count: float) -> str:
     """Write how large a file is: 512 bytes, 1.4 MB."""
-    if count < 1000:
-        return f"{count:.0f} bytes"
-    for unit in ("kB", "MB", "GB"):
+    units = iter(("kB", "MB", "GB"))
+    unit = "bytes"
+    while count >= 999.5 and unit != "GB":
         count /= 1000
-        if count < 999.5:
-            break
-    return f"{count:.3g} {unit}" if count < 100 else f"{count:.0f} {unit}"
+        unit = next(units)
+    return f"{count:.3g} {unit}"
 
 
 FILTERS = {
-    function.__name__: function for function in (clock, delay, duration, iso, moment, size)
+    function.__name__: function
+    for function in (clock, delay, duration, iso, moment, size)
 }

@@ -66,7 +66,7 @@ class Timeline:
     @classmethod
     def of(cls, entries: Sequence[Entry], milliseconds: float) -> Timeline:
         """Lay entries out on a line of this length, or longer if they are."""
-        last = max((entry.ends_ms or entry.begins_ms for entry in entries), default=0)
+        last = max((entry.ends_ms for entry in entries), default=0)
         whole = max(milliseconds, last, 1.0)
         spans = [_span(number, entry, whole) for number, entry in enumerate(entries)]
         return cls(whole, spans, _ticks(whole))
@@ -100,15 +100,20 @@ class Latency:
         room = 100 / len(given)
         width = min(0.7 * room, 4)
         bars = [
-            Bar(number, (at + 0.5) * room - width / 2, width, 100 * ms / scale, delay(ms))
+            Bar(
+                number,
+                (at + 0.5) * room - width / 2,
+                width,
+                100 * ms / scale,
+                delay(ms),
+            )
             for at, (number, ms) in enumerate(given)
         ]
         return cls(bars, scale, median(value for _, value in given), longest)
 
 
 def _span(number: int, entry: Entry, whole: float) -> Span:
-    ends = entry.begins_ms if entry.ends_ms is None else entry.ends_ms
-    width = max(100 * (ends - entry.begins_ms) / whole, _NARROWEST)
+    width = max(100 * (entry.ends_ms - entry.begins_ms) / whole, _NARROWEST)
     left = min(100 * entry.begins_ms / whole, 100 - width)
     said = f"{clock(entry.begins_ms)} {entry.text}".strip()
     return Span(number, entry, left, width, said[:200])
