@@ -125,6 +125,7 @@ async def test_calls_are_found_by_what_was_said_in_them(store: Store) -> None:
     assert await found(store, text="arr parcel") == []  # whole, but the last
     assert await found(store, text="ubergroßen") == ["rtc_1"]
     assert await found(store, text="世界") == ["rtc_2"]
+    assert await found(store, text="pa") == []  # too little to go by
     assert await found(store, text="%") == []
     assert await found(store, text="' OR 1=1 --") == []
     assert await found(store, text="  ") == ["rtc_3", "rtc_2", "rtc_1"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from offhook.relay.records import CallQuery
 
 _MOST = 1000
+_SHORTEST = 3  # what may be the beginning of a word: one letter begins too many
 _HIGHEST = "\U0010ffff"
 
 
@@ -90,6 +91,9 @@ def _said(text: str) -> list[ColumnElement[bool]]:
         return [false()]  # signs alone are in no call
     *whole, last = said
     matches = [words.c.word == word for word in dict.fromkeys(whole)]
-    # A range, where LIKE would need an index of its own.
-    matches.append(and_(words.c.word >= last, words.c.word < last + _HIGHEST))
+    if len(last) < _SHORTEST:
+        matches.append(words.c.word == last)
+    else:
+        # A range, where LIKE would need an index of its own.
+        matches.append(and_(words.c.word >= last, words.c.word < last + _HIGHEST))
     return [calls.c.number.in_(select(words.c.call).where(match)) for match in matches]
