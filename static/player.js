@@ -27,7 +27,7 @@ function play(audio) {
   let lit = null;
 
   audio.hidden = true;
-  element("#controls").hidden = false;
+  for (const id of ["#controls", "#hint"]) element(id).hidden = false;
   drawWaves(lanes);
 
   audio.addEventListener("durationchange", () => (lanes.end = audio.duration));
@@ -36,15 +36,14 @@ function play(audio) {
   audio.addEventListener("error", () => trouble("The recording cannot be played here: download it below."));
   lanes.addEventListener("seek", (event) => seek(/** @type {CustomEvent} */ (event).detail));
   transcript?.addEventListener("seek", (event) => seek(/** @type {CustomEvent} */ (event).detail / 1000 - offset));
-  for (const id of ["#track", "#latency"])
-    document.querySelector(id)?.addEventListener("click", ({ target }) => {
-      const number = /** @type {SVGElement} */ (target).dataset.entry;
-      const begin = id === "#latency" && number ? transcript?.begin(number) : undefined;
-      if (begin !== undefined) seek(begin / 1000 - offset);
-    });
+  document.querySelector("#latency")?.addEventListener("click", ({ target }) => {
+    const begin = transcript?.begin(/** @type {SVGElement} */ (target).dataset.entry);
+    if (begin !== undefined) seek(begin / 1000 - offset);
+  });
   button.addEventListener("click", toggle);
   element("#back").addEventListener("click", () => seek(audio.currentTime - STEP));
   element("#on").addEventListener("click", () => seek(audio.currentTime + STEP));
+  element("#last-turn").addEventListener("click", () => turn(false));
   element("#next-turn").addEventListener("click", () => turn(true));
   element("#in").addEventListener("click", () => zoom(2));
   element("#out").addEventListener("click", () => zoom(0.5));

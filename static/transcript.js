@@ -54,7 +54,7 @@ export class Transcript extends EventTarget {
     return found ?? milliseconds;
   }
 
-  /** @param {string} number the entry's */
+  /** @param {string} [number] the entry's */
   begin(number) {
     const line = this.#lines[Number(number)];
     return line && beginOf(line);

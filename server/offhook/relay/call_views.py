@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from offhook.errors import InvalidRequest
+from offhook.relay.figures import size
 from offhook.relay.records import CallQuery, CallRecord, Path, Sort
 
 if TYPE_CHECKING:
@@ -25,6 +26,18 @@ STATES = {
     "ready": "ready",
     "failed": "failed",
     "deleted": "deleted",
+}
+
+# In the order of the downloads; other files are the page's own.
+_LABELS = {
+    "call.opus": "Both sides, stereo (Ogg Opus)",
+    "call.wav": "Both sides, stereo (WAV)",
+    "call.flac": "Both sides, stereo (FLAC)",
+    "caller.opus": "The caller (Ogg Opus)",
+    "model.opus": "The model (Ogg Opus)",
+    "transcript.txt": "Transcript (text)",
+    "transcript.vtt": "Transcript (WebVTT)",
+    "timeline.json": "Timeline (JSON)",
 }
 
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
@@ -78,6 +91,70 @@ class Asked:
             cursor=cursor or None,
             limit=_whole("limit", limit or "50", 1, 1000),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """What can be downloaded."""
+
+    name: str
+    label: str
+    size: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What a page has of a recording.
+
+    Attributes:
+        state: As in `STATES`.
+        progress: How much of its making is done, 0 to 1.
+        error: What went wrong, in words.
+        expires: When it is deleted.
+        offset: Where it begins on the call's line, in seconds.
+        audio: The URL of what is played.
+        peaks: The URL of the waveforms.
+        files: What can be downloaded.
+    """
+
+    state: str = "none"
+    progress: float = 0.0
+    error: str | None = None
+    expires: float | None = None
+    offset: float = 0.0
+    audio: str | None = None
+    peaks: str | None = None
+    files: tuple[File, ...] = ()
+
+    @classmethod
+    def of(
+        cls, call: CallRecord, recording: RecordingRecord | None, root: str
+    ) -> Sound:
+        """Find it in a recording, whose files are at `recordings/…` under the root."""
+        if recording is None:
+            return cls()
+        base = f"{root}recordings/{recording.id}"
+        urls = {name: f"{base}/{name}" for name in recording.files}
+        return cls(
+            recording.state,
+            recording.progress,
+            recording.error,
+            recording.expires,
+            max(0.0, recording.began - call.began),
+            urls.get("call.opus"),
+            urls.get("peaks.json"),
+            tuple(
+                File(name, label, size(recording.files[name].bytes), urls[name])
+                for name, label in _LABELS.items()
+                if name in urls
+            ),
+        )
+
+    @property
+    def is_coming(self) -> bool:
+        """Whether it is being made."""
+        return self.state in ("recording", "mastering")
 
 
 def call_json(call: CallRecord, recording: RecordingRecord | None) -> dict[str, Any]:
