@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,18 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import (
+    ArgumentError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError,
+)
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from offhook.errors import SettingsError
+from offhook.errors import ServerError, SettingsError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -49,16 +54,18 @@ class Database:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection whose reads agree with each other."""
-        async with self._engine.connect() as connection:
-            yield connection
+        with _reached():
+            async with self._engine.connect() as connection:
+                yield connection
 
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection whose writes happen all or none."""
-        async with self._engine.connect() as connection:
-            await connection.execution_options(offhook_writes=True)
-            async with connection.begin():
-                yield connection
+        with _reached():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(offhook_writes=True)
+                async with connection.begin():
+                    yield connection
 
     async def scrub(self) -> bool:
         """Take what was deleted out of SQLite's log too; False: a reader is in the way.
@@ -67,12 +74,27 @@ class Database:
         """
         if not self.is_sqlite:
             return True
-        async with self._engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
-            row = (
-                await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
-            ).one()
-            return not row[0]
+        checkpoint = text("PRAGMA wal_checkpoint(TRUNCATE)")
+        with _reached():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                blocked, *_ = (await connection.execute(checkpoint)).one()
+        return not blocked
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Tell a database that is down, or full, from a mistake of ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError, OSError) as error:
+        # Without the statement, whose values may be what somebody said.
+        cause = getattr(error, "orig", None) or error
+        raise ServerError(
+            f"The store cannot be reached: {redact(str(cause))}",
+            code="store_unavailable",
+            status=503,
+        ) from None
 
 
 @asynccontextmanager
@@ -83,6 +105,7 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
     Raises:
         SettingsError: The URL is of no database that can be used.
+        ServerError: It cannot be reached.
     """
     engine = create_async_engine(_address(url), pool_pre_ping=True)
     if engine.dialect.name == "sqlite":

@@ -51,6 +51,9 @@ class Store:
     """What is kept of calls.
 
     Every method is one transaction: a cancelled one has no effect, or all of it.
+
+    Raises:
+        ServerError: From every method: the database cannot be reached.
     """
 
     def __init__(self, database: Database, node: str) -> None:
@@ -65,6 +68,7 @@ class Store:
 
         Raises:
             SettingsError: The URL is of no database that can be used.
+            ServerError: It cannot be reached.
         """
         async with opened(url) as database:
             yield cls(database, f"node_{secrets.token_hex(8)}")
