@@ -30,7 +30,8 @@ function play(audio) {
   for (const id of ["#controls", "#hint"]) element(id).hidden = false;
   drawWaves(lanes);
 
-  audio.addEventListener("durationchange", () => (lanes.end = audio.duration));
+  audio.addEventListener("durationchange", measure);
+  measure(); // it may be known by now
   for (const type of ["play", "pause", "ended"]) audio.addEventListener(type, changed);
   for (const type of ["timeupdate", "seeking"]) audio.addEventListener(type, show);
   audio.addEventListener("error", () => trouble("The recording cannot be played here: download it below."));
@@ -52,6 +53,10 @@ function play(audio) {
   });
   document.addEventListener("keydown", press);
 
+  function measure() {
+    if (Number.isFinite(audio.duration)) lanes.end = audio.duration;
+  }
+
   function toggle() {
     if (audio.paused) audio.play().catch(() => {});
     else audio.pause();
@@ -61,6 +66,7 @@ function play(audio) {
   function seek(seconds) {
     const end = Number.isFinite(audio.duration) ? audio.duration : Infinity;
     audio.currentTime = Math.min(Math.max(0, seconds), end);
+    show();
   }
 
   /** @param {boolean} forward */
