@@ -184,7 +184,7 @@ async def test_a_call_is_played_and_the_transcript_follows_and_leads(
         assert page.url.endswith("/calls/rtc_1")
         track = await page.locator("#lanes").bounding_box()
         assert track
-        await page.mouse.click(track["x"] + track["width"] / 2, track["y"] + 50)
+        await page.locator("#lanes").click(position={"x": track["width"] / 2, "y": 50})
         await page.wait_for_function(
             "() => Math.abs(document.querySelector('#audio').currentTime - 6) < 0.1"
         )
