@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,9 @@ class Storage:
         path = f"{self._root}/{recording_id}/{name}"
         while begin < end:
             until = min(begin + _CHUNK, end)
-            piece: bytes = await self._do(self._files.cat_file, path, begin, until)
+            # By name: the order is not the same in every driver.
+            cat = partial(self._files.cat_file, path, start=begin, end=until)
+            piece: bytes = await self._do(cat)
             if not piece:
                 raise ServerError("A recording's file is short.", code="storage_failed")
             yield piece
