@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from offhook.audio import opus
+from offhook.audio import opus, to_float
 from offhook.media.codec import Decoder
 from offhook.protocol import ogg
 from offhook.protocol.rtp import Packet
@@ -150,9 +150,9 @@ def heard(packets: Iterable[bytes], size: int = RATE) -> Iterator[NDArray[np.flo
             del waiting[:skip]
             skip = 0
         while len(waiting) >= 2 * size:
-            yield np.frombuffer(waiting[: 2 * size], "<i2").astype(np.float32) / 32768
+            yield to_float(bytes(waiting[: 2 * size]))
             del waiting[: 2 * size]
-    yield np.frombuffer(bytes(waiting), "<i2").astype(np.float32) / 32768
+    yield to_float(bytes(waiting))
 
 
 def found(packets: Iterable[bytes]) -> NDArray[np.float64]:
@@ -176,4 +176,7 @@ def errors(said: Iterable[float], times: NDArray[np.float64]) -> NDArray[np.floa
     """How far each that was said is from the nearest that is heard."""
     wanted = np.array(list(said))
     after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
-    return np.minimum(abs(times[after] - wanted), abs(times[after - 1] - wanted))
+    nearest: NDArray[np.float64] = np.minimum(
+        abs(times[after] - wanted), abs(times[after - 1] - wanted)
+    )
+    return nearest
