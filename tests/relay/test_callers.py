@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from offhook.errors import Unauthorized, redact
-from offhook.relay.callers import bearer, is_local, is_rebound
+from offhook.relay.callers import address_of, bearer, is_local, is_rebound
 
 
 def request(
@@ -89,3 +89,24 @@ def test_a_foreign_name_on_loopback_is_rebound_whatever_the_headers_say(
 )
 def test_elsewhere_and_under_its_own_names_nothing_is_rebound(asked: Request) -> None:
     assert not is_rebound(asked)
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        (None, None),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("1", "1"),
+    ],
+)
+def test_a_caller_is_known_by_its_address_or_its_network(
+    client: str | None, address: str | None
+) -> None:
+    assert address_of(request(client)) == address
+
+
+def test_what_a_caller_says_of_its_address_counts_nothing() -> None:
+    assert address_of(request("192.0.2.7", x_forwarded_for="1.2.3.4")) == "192.0.2.7"

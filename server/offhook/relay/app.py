@@ -18,6 +18,7 @@ from offhook.relay import routes
 from offhook.relay.agents import Agents
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
+from offhook.relay.limits import Limits
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
@@ -69,6 +70,7 @@ def create_app(
         known,
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
+        Limits(settings.max_calls, settings.max_calls_per_caller),
         Runtime(settings, upstream, bridges=bool(bridged)),
         transport,
         on_bridged,

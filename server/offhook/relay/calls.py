@@ -15,6 +15,7 @@ HangUp = Callable[[], Awaitable[None]]
 class _Call(NamedTuple):
     grant_id: str
     hang_up: HangUp
+    ended: Callable[[], None]
 
 
 class Calls:
@@ -28,11 +29,13 @@ class Calls:
         self._limit = limit
         self._calls: dict[str, _Call] = {}
 
-    def add(self, call_id: str, grant_id: str, hang_up: HangUp) -> None:
-        """Remember a call."""
+    def add(
+        self, call_id: str, grant_id: str, hang_up: HangUp, ended: Callable[[], None]
+    ) -> None:
+        """Remember a call; `ended` is called once, when it is forgotten."""
         if len(self._calls) >= self._limit:
-            del self._calls[next(iter(self._calls))]
-        self._calls[call_id] = _Call(grant_id, hang_up)
+            self.remove(next(iter(self._calls)))
+        self._calls[call_id] = _Call(grant_id, hang_up, ended)
 
     def find(self, call_id: str, grant_id: str) -> HangUp:
         """Return what ends a call, for the grant that opened it.
@@ -50,4 +53,5 @@ class Calls:
 
     def remove(self, call_id: str) -> None:
         """Forget a call that has ended."""
-        self._calls.pop(call_id, None)
+        if call := self._calls.pop(call_id, None):
+            call.ended()

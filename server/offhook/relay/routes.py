@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 import time
@@ -17,18 +18,20 @@ from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import address_of, bearer, is_local
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import ExitStack
 
     from starlette.requests import HTTPConnection, Request
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls
+    from offhook.relay.calls import Calls, HangUp
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.limits import Limits
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
@@ -50,6 +53,7 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
+    limits: Limits
     runtime: Runtime
     leg: LegMaker | None = None
     hook: Hook | None = None
@@ -87,18 +91,20 @@ async def call(request: Request) -> Response:
     check_offer(offer)
     agent = relay.agents.find(grant.agent)
     own = _own_session(request, sent)
-    upstream = await relay.runtime.upstream()
-    # From here on the grant is gone, whatever happens: a create may be billed.
-    minted = relay.grants.spend(grant, time.time())
-    session = own or minted or agent.session
-    if relay.leg or agent.media == "bridged":
-        fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
-    else:
-        answer = await upstream.answer(offer, session)
-        relay.calls.add(
-            answer.call_id, grant.id, partial(upstream.hang_up, answer.call_id)
-        )
+    with contextlib.ExitStack() as place:
+        place.callback(relay.limits.take(address_of(request)))
+        upstream = await relay.runtime.upstream()
+        # From here on the grant is gone, whatever happens: a create may be billed.
+        minted = relay.grants.spend(grant, time.time())
+        session = own or minted or agent.session
+        if relay.leg or agent.media == "bridged":
+            fixed = not may_configure(request, relay)
+            bridged = await _bridged(relay, grant, session, agent, fixed=fixed)
+            answer = await _answered(relay, grant, bridged, offer, place)
+        else:
+            answer = await upstream.answer(offer, session)
+            hang_up = partial(upstream.hang_up, answer.call_id)
+            _direct(relay, grant, answer.call_id, hang_up, place)
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
@@ -141,15 +147,24 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
     return Policy(fixed=fixed, note=note)
 
 
+def _direct(
+    relay: Relay, grant: Grant, call_id: str, hang_up: HangUp, place: ExitStack
+) -> None:
+    """Remember a direct call for as long as it may last: its end is not seen here."""
+    seconds = relay.settings.session_seconds
+    over = asyncio.get_running_loop().call_later(seconds, relay.calls.remove, call_id)
+    place.callback(over.cancel)
+    relay.calls.add(call_id, grant.id, hang_up, place.pop_all().close)
+
+
 async def _bridged(
     relay: Relay,
     grant: Grant,
-    offer: bytes,
     session: Mapping[str, Any],
     agent: Agent,
     *,
     fixed: bool,
-) -> Answer:
+) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
     from offhook.relay import model_legs
@@ -166,9 +181,14 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
+    return BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
+
+
+async def _answered(
+    relay: Relay, grant: Grant, call: BridgedCall, offer: bytes, place: ExitStack
+) -> Answer:
     sdp = await call.answer(offer.decode(errors="replace"))
-    relay.calls.add(call.call_id, grant.id, call.hang_up)
+    relay.calls.add(call.call_id, grant.id, call.hang_up, place.pop_all().close)
     await relay.runtime.keep(_held(relay, call))
     return Answer(call.call_id, sdp.encode())
 
