@@ -297,12 +297,12 @@ async def test_accessible(browser: Browser, tmp_path: Path, scheme: str) -> None
         "async () => (await axe.run()).violations.map("
         "(v) => [v.id, v.nodes.map((n) => n.html)])"
     )
-    narrow = {"viewport": {"width": 360, "height": 740}}
+    sizes = ({"width": 1280, "height": 900}, {"width": 360, "height": 740})
     async with relay(tmp_path) as url:
         for path in ("calls", "calls?text=nothing", "calls/rtc_1", "calls/rtc_2"):
-            for given in ({}, narrow):
+            for size in sizes:
                 async with reading(
-                    browser, f"{url}/{path}", color_scheme=scheme, **given
+                    browser, f"{url}/{path}", color_scheme=scheme, viewport=size
                 ) as page:
                     await page.evaluate(axe)
                     assert await page.evaluate(run) == [], path

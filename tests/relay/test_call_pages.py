@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from offhook.protocol.entries import Kind
+
 pytestmark = pytest.mark.anyio
 
 TOKEN = "canary-operator-token"
@@ -228,7 +230,7 @@ async def test_what_a_caller_says_is_text(store: Store, running: Running) -> Non
     call = one(6, agent=evil, origin=evil, error=evil, reason=evil, model=evil)
     call = replace(call, statistics={evil: evil}, usage={evil: {evil: 1}})
     data = {"arguments": evil, "output": evil, "transcript": evil, "event": evil}
-    kinds = ("turn", "tool", "sound", "mark")
+    kinds: tuple[Kind, ...] = ("turn", "tool", "sound", "mark")
     said = [Entry(kind, "caller", 0, 9, evil, {**data, "to": evil}) for kind in kinds]
     unheard = Entry("turn", "model", 0, 9, "", {"transcript": evil})
     await store.write([call], [("rtc_6", entry) for entry in (*said, unheard)])
