@@ -7,13 +7,11 @@ import { Transcript } from "./transcript.js";
 
 const STEP = 5;
 const LEAP = 30;
-const POLL = 2000;
 
 const player = element("#player");
 const audio = /** @type {HTMLAudioElement | null} */ (document.querySelector("#audio"));
 
 if (audio) play(audio);
-else if (["recording", "mastering"].includes(player.dataset.state ?? "")) setTimeout(watch, POLL);
 
 /** @param {HTMLAudioElement} audio */
 function play(audio) {
@@ -150,22 +148,6 @@ async function drawWaves(lanes) {
     lanes.draw("model", model, perSecond);
   } catch {
     trouble("The waveforms could not be loaded. The recording can be played all the same.");
-  }
-}
-
-/** Waits for a recording that is being made. */
-async function watch() {
-  const response = await fetch(player.dataset.page ?? "").catch(() => undefined);
-  if (response && !response.ok) return;
-  const recording = (await response?.json())?.recording;
-  const state = recording?.state ?? player.dataset.state;
-  const progress = /** @type {HTMLProgressElement} */ (element("#progress"));
-  if (state !== player.dataset.state) {
-    element("#news").textContent = "The recording has moved on: the page loads again.";
-    location.reload();
-  } else {
-    if (state === "mastering") progress.value = recording.progress;
-    setTimeout(watch, POLL);
   }
 }
 

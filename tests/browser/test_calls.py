@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -81,9 +83,10 @@ async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[s
     (folder / "peaks.json").write_text(json.dumps(sound(folder / "call.opus")))
     file = StoredFile(1000, "audio/ogg")
     files = {"call.opus": file, "peaks.json": file}
-    recorded = RecordingRecord("rec_1", "rtc_1", 1000.0, "ready", files=files)
-    first = CallRecord("rtc_1", EVIL, "bridged", 1000.0, ended=1012.0, turns=4)
-    second = CallRecord("rtc_2", "sales", "phone", 2000.0, ended=2001.0)
+    began = time.time() - 3600
+    recorded = RecordingRecord("rec_1", "rtc_1", began, "ready", files=files)
+    first = CallRecord("rtc_1", EVIL, "bridged", began, ended=began + 12, turns=4)
+    second = CallRecord("rtc_2", "sales", "phone", began, ended=began + 1)
     async with Store.open(URL) as store:
         await store.write(
             [first, second], [("rtc_1", entry) for entry in SAID], [recorded]
@@ -263,6 +266,24 @@ async def test_without_javascript_all_can_be_read(
         await page.get_by_label("Said in the call").fill("parcel")
         await page.get_by_role("button", name="Show").click()
         await expect(page.get_by_text("No call is like that.")).to_be_visible()
+
+
+async def test_what_is_to_come_is_told(browser: Browser, tmp_path: Path) -> None:
+    live = CallRecord("rtc_3", "sales", "bridged", time.time() - 60)
+    making = RecordingRecord("rec_3", "rtc_3", live.began, "mastering", 0.25)
+    async with relay(tmp_path) as url, Store.open(URL) as store:
+        await store.write([live], [], [making])
+        async with reading(browser, f"{url}/calls/rtc_3") as page:
+            told = page.get_by_role("status")
+            progress = page.locator("#progress")
+            await expect(progress).to_have_attribute("value", "0.25")
+            await store.write([], [("rtc_3", SAID[0])], [replace(making, progress=0.5)])
+            await expect(told).to_contain_text("One more line.")
+            await expect(progress).to_have_attribute("value", "0.5")
+            await store.write([], [], [replace(making, state="ready", progress=1.0)])
+            await expect(told).to_contain_text("The recording is ready.")
+            await page.get_by_role("link", name="Load the page again").click()
+            await expect(page.get_by_text("Where is my parcel?")).to_be_visible()
 
 
 async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
