@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
 import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from playwright.async_api import Browser, Page, Playwright
+    from playwright.async_api import Browser, Page, Playwright, ViewportSize
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -283,7 +283,9 @@ async def test_what_is_to_come_is_told(browser: Browser, tmp_path: Path) -> None
             await store.write([], [], [replace(making, state="ready", progress=1.0)])
             await expect(told).to_contain_text("The recording is ready.")
             await page.get_by_role("link", name="Load the page again").click()
-            await expect(page.get_by_text("Where is my parcel?")).to_be_visible()
+            await expect(
+                page.get_by_text("Where is my parcel?", exact=True)
+            ).to_be_visible()
 
 
 async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
@@ -311,21 +313,22 @@ async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
         await expect(token).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_accessible(browser: Browser, tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+async def test_accessible(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
     axe = (MODULES / "axe-core/axe.min.js").read_text()
     run = (
         "async () => (await axe.run()).violations.map("
         "(v) => [v.id, v.nodes.map((n) => n.html)])"
     )
-    sizes = ({"width": 1280, "height": 900}, {"width": 360, "height": 740})
+    size: ViewportSize = {"width": width, "height": 740}
     async with relay(tmp_path) as url:
         for path in ("calls", "calls?text=nothing", "calls/rtc_1", "calls/rtc_2"):
-            for size in sizes:
-                async with reading(
-                    browser, f"{url}/{path}", color_scheme=scheme, viewport=size
-                ) as page:
-                    await page.evaluate(axe)
-                    assert await page.evaluate(run) == [], path
-                    wide = "document.documentElement.scrollWidth > innerWidth"
-                    assert not await page.evaluate(wide), path
+            async with reading(
+                browser, f"{url}/{path}", color_scheme=scheme, viewport=size
+            ) as page:
+                await page.evaluate(axe)
+                assert await page.evaluate(run) == [], path
+                wide = "document.documentElement.scrollWidth > innerWidth"
+                assert not await page.evaluate(wide), path

@@ -263,7 +263,7 @@ async def test_a_call_that_goes_on_or_says_nothing(
         making_page = await html(relay, "/calls/rtc_8")
         failed_page = await html(relay, "/calls/rtc_9")
     assert "live" in live
-    assert "Nothing was said." in live
+    assert "Nothing was said yet." in live
     assert "This call was not recorded." in live
     assert "delete" not in live
     assert '<progress id="progress" value="0.4">' in making_page
