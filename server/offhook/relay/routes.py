@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from offhook.relay.bridged import BridgedCall, Hook
     from offhook.relay.calls import Calls
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.links import Links
     from offhook.relay.operators import Operators
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
@@ -53,6 +54,7 @@ class Relay:
     calls: Calls
     runtime: Runtime
     operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
 
