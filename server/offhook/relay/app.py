@@ -20,6 +20,7 @@ from offhook.relay.agents import Agents
 from offhook.relay.call_pages import CallPages
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
+from offhook.relay.limits import Limits
 from offhook.relay.links import Links
 from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
@@ -31,12 +32,13 @@ from offhook.relay.writer import Writer
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from pydantic import SecretStr
 
     from offhook.agent import RealtimeAgent
     from offhook.relay.bridged import Hook
+    from offhook.relay.observers import Observer
     from offhook.relay.operators import Check
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
@@ -52,6 +54,7 @@ def create_app(
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
     on_bridged: Hook | None = None,
     operator: Check | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -67,6 +70,7 @@ def create_app(
             call, all of which are bridged then.
         on_bridged: Run beside each call whose audio passes through here as packets
             (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        observers: Are told of every call: when it begins and ends, and what happens.
         operator: Whether who sends a request may see /calls; beside the token.
 
     Raises:
@@ -75,19 +79,7 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret = _revealed(settings.secret)
-    writer = _writer(settings)
-    relay = routes.Relay(
-        settings,
-        known,
-        Grants(secret),
-        Calls([writer] if writer else ()),
-        Runtime(settings, upstream, bridges=bool(bridged), writer=writer),
-        Operators(_revealed(settings.operator_token), operator),
-        Links(secret, settings.data),
-        transport,
-        on_bridged,
-    )
+    secret, writer = _revealed(settings.secret), _writer(settings)
     app = Starlette(
         routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
@@ -95,7 +87,18 @@ def create_app(
         lifespan=_lifespan,
     )
     app.router.default = not_found
-    app.state.relay = relay
+    app.state.relay = routes.Relay(
+        settings,
+        known,
+        Grants(secret),
+        Calls([*([writer] if writer else []), *observers]),
+        Limits(settings.max_calls, settings.max_calls_per_caller),
+        Runtime(settings, upstream, bridges=bool(bridged), writer=writer),
+        Operators(_revealed(settings.operator_token), operator),
+        Links(secret, settings.data),
+        transport,
+        on_bridged,
+    )
     return app
 
 
