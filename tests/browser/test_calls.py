@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import expect
-from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from offhook import create_app
 from offhook.protocol.entries import Entry
+from offhook.relay.recordings import MEDIA_TYPES
 from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
+from offhook.relay.storage import Storage
 from offhook.relay.store import Store
 from offhook.settings import Settings
 from tests.browser.chromium import ARGUMENTS, executable
@@ -80,9 +80,13 @@ def sound(file: Path) -> dict[str, Any]:
 @asynccontextmanager
 async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[str]:
     """Serve the pages of two calls, of which one was recorded."""
-    (folder / "peaks.json").write_text(json.dumps(sound(folder / "call.opus")))
-    file = StoredFile(1000, "audio/ogg")
-    files = {"call.opus": file, "peaks.json": file}
+    made = [folder / "call.opus", folder / "peaks.json"]
+    made[1].write_text(json.dumps(sound(made[0])))
+    await Storage.at("offhook-data/recordings").put("rec_1", made)
+    files = {
+        file.name: StoredFile(file.stat().st_size, MEDIA_TYPES[file.suffix])
+        for file in made
+    }
     began = time.time() - 3600
     recorded = RecordingRecord("rec_1", "rtc_1", began, "ready", files=files)
     first = CallRecord("rtc_1", EVIL, "bridged", began, ended=began + 12, turns=4)
@@ -94,10 +98,6 @@ async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[s
     settings = {"upstream": "http://127.0.0.1:9/v1", "api_key": "x", "store": URL}
     app = create_app(Settings.load(**settings, **given))
 
-    async def send(request: Any) -> FileResponse:
-        return FileResponse(folder / request.path_params["name"])
-
-    app.router.routes.insert(0, Route("/recordings/{id}/{name}", send))
     host = FastAPI()
     host.mount(prefix or "/", app)
     async with serving(host) as url:

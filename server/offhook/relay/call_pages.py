@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from urllib.parse import urlencode
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from offhook.errors import CallerError, NotFound
+from offhook.errors import CallerError, NotFound, OffhookError
 from offhook.http.body import read_form
 from offhook.relay import call_views, figures
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from offhook.relay.store import Store
 
     Show = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger(__name__)
 
 _HEADERS = {
     **headers(media_src="'self'", form_action="'self'"),
@@ -183,9 +186,11 @@ class CallPages:
             try:
                 await _relay(request).operators.admit(request)
                 return await show(request)
-            except CallerError as refusal:
+            except OffhookError as refusal:
                 if _wants_json(request):
                     raise
+                if not isinstance(refusal, CallerError):
+                    _log.warning("%r: %s", request.url.path, refusal.message)
                 query = f"?{request.url.query}" if request.url.query else ""
                 call_id = request.path_params.get("call_id")
                 place = f"calls/{call_id}" if call_id else "calls"
@@ -193,12 +198,13 @@ class CallPages:
 
         return guarded
 
-    def _refused(self, request: Request, refusal: CallerError, next_: str) -> Response:
+    def _refused(self, request: Request, refusal: OffhookError, next_: str) -> Response:
         takes_token = _relay(request).operators.takes_token
         tried = request.method == "POST" or refusal.code == "too_many_guesses"
         response = self._page(
             request,
             "refused.html",
+            closed=refusal.status in (401, 403, 429),
             form=takes_token and refusal.status in (401, 429),
             wrong=refusal.message if tried or refusal.status != 401 else "",
             next=next_,
