@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -41,6 +41,7 @@ _LABELS = {
     "timeline.json": "Timeline (JSON)",
 }
 
+_CALL = tuple(field.name for field in fields(CallRecord))
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _DAY = timedelta(days=1)
@@ -161,9 +162,10 @@ class Sound:
 
 def call_json(call: CallRecord, recording: RecordingRecord | None) -> dict[str, Any]:
     """Make of a call what the JSON twins of both pages say of it."""
+    # `asdict` would copy all of a thousand calls in depth.
     return {
         "object": "call",
-        **asdict(call),
+        **{name: getattr(call, name) for name in _CALL},
         "seconds": call.seconds,
         "recording": None if recording is None else asdict(recording),
     }
