@@ -226,6 +226,14 @@ class Settings(NetworkSettings):
         None,
         description="SQL URL of the calls (none: SQLite in `data`; `none`: keep none)",
     )
+    recordings: str | None = Field(
+        None,
+        description="where recordings are: a folder, or a URL like s3://bucket/folder "
+        "(none: in `data`)",
+    )
+    keep_days: float = Field(
+        30, gt=0, description="when calls and their recordings are deleted"
+    )
     operator_token: SecretStr | None = Field(
         None,
         min_length=16,

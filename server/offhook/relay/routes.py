@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.limits import Limits
+    from offhook.relay.links import Links
     from offhook.relay.operators import Operators
     from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
@@ -58,6 +59,7 @@ class Relay:
     limits: Limits
     runtime: Runtime
     operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
 
