@@ -17,6 +17,7 @@ from offhook.media.leg import Leg, couple
 from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
 from offhook.protocol.narration import Narration
+from offhook.relay.statistics import Meter
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -174,6 +175,9 @@ class BridgedCall:
             await stack.enter_async_context(Leg(side)) for side in (ours, path)
         ]
         couple(self.caller, self.model)
+        legs = {"caller": self.caller, "model": self.model}
+        meter = Meter(live, legs, lambda: self._peer.dropped)
+        beside(stack, (await stack.enter_async_context(meter)).run())
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 
