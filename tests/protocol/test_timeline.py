@@ -329,5 +329,6 @@ def test_whatever_happens_a_packet_is_heard_when_it_was_said(
     timeline, payloads = recorded(sent, 30, live=live)
     errors = errors_ms(sent, payloads, missing=timeline.left_out)
     assert timeline.left_out < 0.02 * len(sent) + 5
-    # One that was late just before its source stood still may be taken to be after it.
-    assert (abs(errors) >= 10).sum() <= 2 * len(stalls)
+    # Those that were late just before their source stood still may be taken to be after
+    # that, and where packets are few, some before too few others.
+    assert (abs(errors) >= 10).sum() <= (6 if ms == 60 else 2) * len(stalls)
