@@ -84,12 +84,12 @@ def say(
         return b"" if dtx and len(data) <= 2 else data
 
     sent = send(seconds, payload, ms=ms, drift=drift, **how)
-    came = {one.index for one in sent}
+    came = {one.number for one in sent}
     clicks = [
         one.said + after / (1 + drift)
         for one in sent
-        if one.index + 1 in came
-        for after in _clicks(one.index * ms / 1000, ms, click_s)
+        if one.number + 1 in came
+        for after in _clicks(one.number * ms / 1000, ms, click_s)
     ]
     return Said(sent, sorted(clicks))
 

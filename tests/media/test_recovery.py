@@ -91,7 +91,8 @@ def test_a_process_that_is_killed_loses_less_than_a_second(tmp_path: Path) -> No
         counts = list(pool.map(killed, folders, moments))
     for folder, count in zip(folders, counts, strict=True):
         about = recovered(folder)
-        assert about and about.state == "recovered"
+        assert about is not None
+        assert about.state == "recovered"
         said, heard = packets(folder)
         numbers = [int.from_bytes(payload[1:9], "big") for payload in known(said)]
         assert numbers == list(range(len(numbers)))
@@ -111,7 +112,8 @@ def test_a_torn_file_is_made_whole(tmp_path: Path, cut: int) -> None:
         file.write(b'{"tick": 3')
     about = recovered(folder)
     assert about == About.read(folder)
-    assert about and about.state == "recovered"
+    assert about is not None
+    assert about.state == "recovered"
     said, heard = packets(folder)
     lost = 430 - len(known(said))
     assert lost == pytest.approx(cut / 70, abs=16)
@@ -141,7 +143,8 @@ def test_whatever_is_lost_the_end_can_be_written_again(tmp_path: Path) -> None:
     about.state = "recording"
     about.write(folder)
     again = recovered(folder)
-    assert again and again.length_ms == about.length_ms
+    assert again is not None
+    assert again.length_ms == about.length_ms
     assert [(folder / name).read_bytes() for name in TRACKS] == whole
 
 
@@ -150,7 +153,8 @@ def test_what_is_whole_stays_as_it_is(tmp_path: Path) -> None:
     done = record(folder, 3).close(3.0, [(1, 2)])
     times = [path.stat().st_mtime_ns for path in folder.iterdir()]
     about = recovered(folder)
-    assert about and about.state == "complete"
+    assert about is not None
+    assert about.state == "complete"
     assert about.length_ms == done.length_ms
     assert times == [path.stat().st_mtime_ns for path in folder.iterdir()]
 
