@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from offhook.errors import OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
+from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
+from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
 from offhook.protocol.narration import Narration
 from offhook.tasks import beside
@@ -24,8 +26,10 @@ if TYPE_CHECKING:
 
     from offhook.events import Event
     from offhook.media.factory import PeerFactory
+    from offhook.media.path import PacketPath
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
+    from offhook.relay.calls import LiveCall
     from offhook.relay.model_legs import ModelLeg
     from offhook.transports.base import RealtimeTransportLayer
 
@@ -49,8 +53,11 @@ class BridgedCall:
     Attributes:
         call_id: `rtc_…`.
         caller: The caller's audio, once it passes; what is played to it is heard by
-            the caller and not by the model.
+            the caller and not by the model. While a sound is played alone, a model
+            that is not held over WebRTC waits with what it says: it is heard after
+            the sound, and is not taken for heard before.
         model: The model's audio, likewise.
+        reason: Why it has ended.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -69,9 +76,12 @@ class BridgedCall:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self.reason = "server"
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
+        # How the model's side ended, if it was the first.
+        self._left = "lost"
         # Over WebRTC the model's audio passes as packets, and its server plays it.
         self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
         self._bridge = Bridge(
@@ -79,8 +89,8 @@ class BridgedCall:
             plays=not self._passes,
             narrated=None if leg.speaks_realtime else session,
         )
-        # What passes as packets follows no other packets of ours (RFC 3711 §3.3.2).
-        self._peer = peers.make(self, None if self._passes else self._pull)
+        # What passes follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None)
         self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()
@@ -93,14 +103,16 @@ class BridgedCall:
         """
         return await self._peer.answer(offer)
 
-    async def run(self) -> None:
+    async def run(self, live: LiveCall) -> None:
         """Hold both sides until either leaves, or time is up."""
+        self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             # At the same time: the model may be there before the caller is.
-            await first(caller=self._peer.run(), model=self._hold_model())
+            end = await first(caller=self._peer.run(), model=self._hold_model(live))
+            self.reason = "caller" if end == "caller" else self._left
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     async def hang_up(self) -> None:
@@ -119,16 +131,18 @@ class BridgedCall:
         self._act()
 
     def audio(self, pcm: bytes) -> None:
-        """Take the caller's voice, where it does not pass by itself."""
-        if not self._passes:
-            self._leg.transport.send_audio(pcm)
+        """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_model(self) -> None:
+    async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
+        # A session costs money from its beginning. The caller has the answer now, and
+        # is still to connect; who never does costs nothing.
+        await self._peer.reached()
         try:
             await self._leg.connect()
-            await self._converse()
+            await self._converse(live)
         except Exception as error:
+            self._left = "failed"
             known = isinstance(error, OffhookError)
             _log.warning(
                 "call %s lost its model: %s", self.call_id, error, exc_info=not known
@@ -138,29 +152,36 @@ class BridgedCall:
         await self._open.wait()
         await self._peer.drain()
 
-    async def _converse(self) -> None:
+    async def _converse(self, live: LiveCall) -> None:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            if self._passes:
-                await self._couple(stack)
+            await self._couple(stack, live)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
+            self._left = "limit"
             self._fail("The call has reached its longest duration.", "session_expired")
 
-    async def _couple(self, stack: AsyncExitStack) -> None:
+    async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._peer.connected()
-        theirs = getattr(self._leg.transport, "peer_connection", None)
-        if theirs is None or self._ended.is_set():
+        live.connected()
+        path = self._model_path()
+        if path is None or self._ended.is_set():
             return  # either has left meanwhile
+        ours = RtpPath.of(self._peer.connection)
         self.caller, self.model = [
-            await stack.enter_async_context(Leg.of(side))
-            for side in (self._peer.connection, theirs)
+            await stack.enter_async_context(Leg(side)) for side in (ours, path)
         ]
         couple(self.caller, self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
+
+    def _model_path(self) -> PacketPath | None:
+        if not self._passes:
+            return PcmPath(self._pull, self._say)
+        theirs = getattr(self._leg.transport, "peer_connection", None)
+        return RtpPath.of(theirs) if theirs else None
 
     async def _run_hook(self, hook: Hook) -> None:
         try:
@@ -204,11 +225,19 @@ class BridgedCall:
         return took
 
     def _pull(self, ms: int) -> bytes:
+        if self.caller is None or not self.caller.listens:
+            return b""
         pcm, position = self._bridge.pull(ms)
         if position and isinstance(self._leg.transport, OpenAITransport):
             self._leg.transport.played(*position)
         self._act()
         return pcm
+
+    def _say(self, pcm: bytes) -> None:
+        try:
+            self._leg.transport.send_audio(pcm)
+        except Exception as error:
+            self._give_up(error)
 
     def _act(self) -> None:
         try:
@@ -224,8 +253,11 @@ class BridgedCall:
                 else:
                     _ask(self._leg.transport, action.event)
         except OffhookError as error:
-            _log.warning("call %s is given up: %s", self.call_id, error)
-            self._ended.set()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning("call %s is given up: %s", self.call_id, error)
+        self._ended.set()
 
 
 def _ask(transport: RealtimeTransportLayer, event: Event) -> None:

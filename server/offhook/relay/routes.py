@@ -6,18 +6,20 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from offhook.errors import InvalidRequest, NotFound
+from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
 from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import address_of, bearer, is_local
+from offhook.relay.records import CallRecord
+from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
@@ -27,8 +29,11 @@ if TYPE_CHECKING:
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls
+    from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.limits import Limits
+    from offhook.relay.operators import Operators
+    from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
@@ -42,7 +47,7 @@ _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MINT_FIELDS = {"expires_after", "session", "agent"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relay:
     """What the routes share."""
 
@@ -50,9 +55,17 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
+    limits: Limits
     runtime: Runtime
+    operators: Operators
     leg: LegMaker | None = None
     hook: Hook | None = None
+
+    @cached_property
+    def supervisors(self) -> Supervisors:
+        """What stays with direct calls."""
+        mode, seconds = self.settings.supervise, self.settings.session_seconds
+        return Supervisors(self.calls, mode, seconds)
 
 
 async def mint(request: Request) -> Response:
@@ -87,17 +100,29 @@ async def call(request: Request) -> Response:
     check_offer(offer)
     agent = relay.agents.find(grant.agent)
     own = _own_session(request, sent)
-    upstream = await relay.runtime.upstream()
-    # From here on the grant is gone, whatever happens: a create may be billed.
-    minted = relay.grants.spend(grant, time.time())
-    session = own or minted or agent.session
-    if relay.leg or agent.media == "bridged":
+    with contextlib.ExitStack() as place:
+        place.callback(relay.limits.take(address_of(request)))
+        upstream = await relay.runtime.upstream()
+        # From here on the grant is gone, whatever happens: a create may be billed.
+        minted = relay.grants.spend(grant, time.time())
+        session = own or minted or agent.session
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
-    else:
-        answer = await upstream.answer(offer, session)
-        relay.calls.add(
-            answer.call_id, grant.id, partial(upstream.hang_up, answer.call_id)
+        bridged = None
+        if relay.leg or agent.media == "bridged":
+            bridged = await _bridged(relay, session, agent, fixed=fixed)
+            sdp = await bridged.answer(offer.decode(errors="replace"))
+            answer = Answer(bridged.call_id, sdp.encode())
+            end: HangUp = bridged.hang_up
+        else:
+            answer = await upstream.answer(offer, session)
+            end = partial(upstream.hang_up, answer.call_id)
+        path: Path = "bridged" if bridged else "direct"
+        record = record_of(answer.call_id, path, grant, agent, session)
+        live = relay.calls.begin(record, grant.id, end, place.pop_all().close)
+        await relay.runtime.keep(
+            _held(relay, bridged, live)
+            if bridged
+            else relay.supervisors.supervise(live, upstream, session, guarded=fixed)
         )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
@@ -113,12 +138,8 @@ async def hang_up(request: Request) -> Response:
     """`POST /v1/realtime/calls/{call_id}/hangup`: end the call of this key."""
     relay = _relay(request)
     grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
-    call_id = request.path_params["call_id"]
-    end = relay.calls.find(call_id, grant.id)
-    with contextlib.suppress(NotFound):
-        # A call that ended by itself in the meantime is what the caller wanted.
-        await end()
-    relay.calls.remove(call_id)
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    await live.hang_up("caller")
     return Response(headers=_PRIVATE)
 
 
@@ -132,6 +153,21 @@ def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
     return relay.agents.built_in and is_local(connection)
 
 
+def record_of(
+    call_id: str, path: Path, grant: Grant, agent: Agent, session: Mapping[str, Any]
+) -> CallRecord:
+    """Begin the record of a call."""
+    model = session.get("model")
+    return CallRecord(
+        call_id,
+        agent.name,
+        path,
+        time.time(),
+        model=model if isinstance(model, str) else None,
+        origin=grant.origin,
+    )
+
+
 def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
     """Make a policy that tells the log what it keeps from the caller."""
 
@@ -142,14 +178,8 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 
 async def _bridged(
-    relay: Relay,
-    grant: Grant,
-    offer: bytes,
-    session: Mapping[str, Any],
-    agent: Agent,
-    *,
-    fixed: bool,
-) -> Answer:
+    relay: Relay, session: Mapping[str, Any], agent: Agent, *, fixed: bool
+) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
     from offhook.relay import model_legs
@@ -166,18 +196,14 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
-    sdp = await call.answer(offer.decode(errors="replace"))
-    relay.calls.add(call.call_id, grant.id, call.hang_up)
-    await relay.runtime.keep(_held(relay, call))
-    return Answer(call.call_id, sdp.encode())
+    return BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
 
 
-async def _held(relay: Relay, call: BridgedCall) -> None:
+async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
     try:
-        await call.run()
+        await call.run(live)
     finally:
-        relay.calls.remove(call.call_id)
+        relay.calls.end(live, call.reason)
 
 
 def _relay(request: Request) -> Relay:
