@@ -13,7 +13,8 @@ from starlette.routing import BaseRoute, Route
 
 from offhook.errors import CallerError, NotFound, OffhookError
 from offhook.http.body import read_form
-from offhook.relay import call_views, figures
+from offhook.relay import call_views
+from offhook.relay.figures import FILTERS
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
 from offhook.relay.pages import headers, templates
 from offhook.relay.timeline import Latency, Timeline
@@ -58,7 +59,7 @@ class CallPages:
 
     def __init__(self) -> None:
         environment = templates()
-        environment.filters |= figures.FILTERS | {"hits": hits}
+        environment.filters |= FILTERS | {"hits": hits}
         environment.globals |= {"unheard": unheard, "states": call_views.STATES}
         self._environment = environment
 
@@ -122,6 +123,7 @@ class CallPages:
             body["entries"] = [entry.as_json() for entry in entries]
             return JSONResponse(body, headers=_HEADERS)
         lasted = call.seconds or 0.0
+        network, figures = call_views.connection(call.statistics)
         return self._page(
             request,
             "call.html",
@@ -131,7 +133,8 @@ class CallPages:
             timeline=Timeline.of(entries, lasted * 1000),
             latency=Latency.of(entries),
             usage=list(call_views.figures(call.usage)),
-            statistics=list(call_views.figures(call.statistics)),
+            network=network,
+            figures=list(call_views.figures(figures)),
             facts=list(call_views.facts(call)),
             sought=request.query_params.get("text", ""),
         )

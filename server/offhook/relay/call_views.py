@@ -41,6 +41,16 @@ _LABELS = {
     "timeline.json": "Timeline (JSON)",
 }
 
+# What is measured of each side's network.
+_NETWORK = {
+    "packets_received": "Packets received",
+    "packets_lost": "Lost on the way here",
+    "jitter_ms": "Jitter",
+    "packets_sent": "Packets sent",
+    "packets_missed": "Lost on the way there",
+    "round_trip_ms": "Round trip",
+}
+
 _CALL = tuple(field.name for field in fields(CallRecord))
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -178,6 +188,40 @@ def figures(values: Mapping[str, Any], *path: str) -> Iterator[tuple[str, str]]:
             yield from figures(value, *path, name)
         elif value is not None and value != []:
             yield _figure(" ".join((*path, name)), value)
+
+
+def connection(
+    statistics: Mapping[str, Any],
+) -> tuple[list[tuple[str, list[str]]], dict[str, Any]]:
+    """Lay out how the network fared, a column for each side, and return the rest."""
+    left = dict(statistics)
+    sides = [
+        {name: left.pop(f"{side}_{name}", None) for name in _NETWORK}
+        for side in ("caller", "model")
+    ]
+    for side in sides:
+        for name, of in (("packets_lost", "received"), ("packets_missed", "sent")):
+            side[name] = _share(side[name], side[f"packets_{of}"])
+    rows = [
+        (
+            label,
+            ["" if side[name] is None else _unit(name, side[name]) for side in sides],
+        )
+        for name, label in _NETWORK.items()
+    ]
+    return [row for row in rows if any(row[1])], left
+
+
+def _share(part: Any, others: Any) -> str | None:
+    """Write how many of how many packets did not come."""
+    if not isinstance(part, int | float):
+        return None
+    whole = part + others if isinstance(others, int | float) else 0
+    return f"{part:,.0f} ({100 * part / whole:.1f} %)" if whole else f"{part:,.0f}"
+
+
+def _unit(name: str, value: Any) -> str:
+    return _figure(name, value)[1]
 
 
 def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
