@@ -144,6 +144,7 @@ def test_each_side_of_the_network_has_its_column() -> None:
             "caller_jitter_ms": 4.25,
             "model_packets_received": 0,
             "model_packets_lost": 0,
+            "model_packets_sent": 40,
             "model_packets_missed": 2,
             "cpu_seconds": 0.5,
             "caller_dropped_stranger": 3,
@@ -153,7 +154,8 @@ def test_each_side_of_the_network_has_its_column() -> None:
         ("Packets received", ["990", "0"]),
         ("Lost on the way here", ["10 (1.0 %)", "0"]),
         ("Jitter", ["4.25 ms", ""]),
-        ("Lost on the way there", ["", "2 (100.0 %)"]),
+        ("Packets sent", ["", "40"]),
+        ("Lost on the way there", ["", "2 (5.0 %)"]),
     ]
     assert left == {"cpu_seconds": 0.5, "caller_dropped_stranger": 3}
     assert connection({}) == ([], {})

@@ -200,28 +200,22 @@ def connection(
         for side in ("caller", "model")
     ]
     for side in sides:
-        for name, of in (("packets_lost", "received"), ("packets_missed", "sent")):
-            side[name] = _share(side[name], side[f"packets_{of}"])
+        lost = side["packets_lost"]
+        came = (side["packets_received"] or 0) + (lost or 0)
+        side["packets_lost"] = _share(lost, came)
+        side["packets_missed"] = _share(side["packets_missed"], side["packets_sent"])
     rows = [
-        (
-            label,
-            ["" if side[name] is None else _unit(name, side[name]) for side in sides],
-        )
+        (label, [_figure(name, side[name])[1] for side in sides])
         for name, label in _NETWORK.items()
     ]
     return [row for row in rows if any(row[1])], left
 
 
-def _share(part: Any, others: Any) -> str | None:
+def _share(part: Any, whole: Any) -> str | None:
     """Write how many of how many packets did not come."""
     if not isinstance(part, int | float):
         return None
-    whole = part + others if isinstance(others, int | float) else 0
     return f"{part:,.0f} ({100 * part / whole:.1f} %)" if whole else f"{part:,.0f}"
-
-
-def _unit(name: str, value: Any) -> str:
-    return _figure(name, value)[1]
 
 
 def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
@@ -236,6 +230,8 @@ def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
 
 
 def _figure(name: str, value: Any) -> tuple[str, str]:
+    if value is None:
+        return name, ""
     name, value = name.replace("_", " "), _rounded(value)
     for ending, unit in ((" ms", " ms"), (" seconds", " s"), (" percent", " %")):
         if name.endswith(ending):
