@@ -195,6 +195,51 @@ async def test_a_call_is_played_and_the_transcript_follows_and_leads(
         await is_at(page, 9.5)
 
 
+# How loud each ear is, of all that goes through Web Audio.
+EARS = """
+const make = AudioContext.prototype.createChannelMerger;
+AudioContext.prototype.createChannelMerger = function (channels) {
+  const merger = make.call(this, channels);
+  const ears = this.createChannelSplitter(2);
+  merger.connect(ears);
+  window.ears = [0, 1].map((side) => {
+    const analyser = this.createAnalyser();
+    ears.connect(analyser, side);
+    return () => {
+      const samples = new Float32Array(analyser.fftSize);
+      analyser.getFloatTimeDomainData(samples);
+      return Math.max(...samples) > 0.05;
+    };
+  });
+  return merger;
+};
+"""
+
+
+async def test_each_side_is_heard_alone(browser: Browser, tmp_path: Path) -> None:
+    async with relay(tmp_path) as url, reading(browser, f"{url}/calls") as page:
+        await page.add_init_script(EARS)
+        await page.goto(f"{url}/calls/rtc_1")
+        hear = page.get_by_label("Hear")
+        for way, ears in (
+            ("model", [False, False]),  # the caller speaks
+            ("caller", [True, True]),
+            ("stereo", [True, False]),
+            ("both", [True, True]),
+        ):
+            await page.get_by_text("Where is my parcel?", exact=True).click()
+            await hear.select_option(way)
+            await page.locator("#play").click()
+            await page.wait_for_function(
+                "() => document.querySelector('#audio').currentTime > 1.3"
+            )
+            await page.wait_for_function(
+                "(wanted) => window.ears.every((loud, ear) => loud() === wanted[ear])",
+                arg=ears,
+            )
+            await page.locator("#play").click()
+
+
 async def test_the_keyboard_does_it_all(browser: Browser, tmp_path: Path) -> None:
     async with relay(tmp_path) as url, reading(browser, f"{url}/calls") as page:
         press = page.keyboard.press
