@@ -209,7 +209,7 @@ def turn_deaf(receiver: RTCRtpReceiver) -> None:
 def packets_received(connection: RTCPeerConnection) -> int:
     """Count what has come; getStats would make a task for each of its entries."""
     ways = transports(connection)
-    heard = sum(_get(way, "_RTCDtlsTransport__rx_packets") for way in ways)
+    heard: int = sum(_get(way, "_RTCDtlsTransport__rx_packets") for way in ways)
     for receiver in connection.getReceivers():
         streams = _get(receiver, "_RTCRtpReceiver__remote_streams")
         heard += sum(stream.packets_received for stream in streams.values())
