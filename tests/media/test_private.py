@@ -99,7 +99,7 @@ async def test_what_we_read_and_call_is_there() -> None:
     assert (connection._check_list, connection._protocols) == ([], [])
     assert connection._nominated == {}
     assert connection._queue.qsize() == 0
-    assert vars(TurnTransport(None))["_TurnTransport__close_task"] is None  # type: ignore[arg-type]
+    assert vars(TurnTransport(None))["_TurnTransport__close_task"] is None  # type: ignore[arg-type]  # sends nothing
     pair = ice.CandidatePair(StunProtocol(connection), CANDIDATE)
     assert (pair.remote_addr, pair.nominated) == (("192.0.2.1", 5), False)
     assert pair.state is ice.CandidatePair.State.FROZEN
