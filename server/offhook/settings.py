@@ -219,6 +219,11 @@ class Settings(NetworkSettings):
         min_length=16,
         description="signs grants; set it when several processes serve one site",
     )
+    operator_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="opens /calls (none: open at this machine only)",
+    )
     grant_seconds: int = Field(
         60, ge=10, le=7200, description="how long a grant may wait for its call"
     )

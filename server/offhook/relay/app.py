@@ -18,6 +18,7 @@ from offhook.relay import routes
 from offhook.relay.agents import Agents
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
+from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
@@ -27,8 +28,11 @@ from offhook.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
+    from pydantic import SecretStr
+
     from offhook.agent import RealtimeAgent
     from offhook.relay.bridged import Hook
+    from offhook.relay.operators import Check
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
@@ -42,6 +46,7 @@ def create_app(
     upstream: Upstream | None = None,
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
     on_bridged: Hook | None = None,
+    operator: Check | None = None,
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -57,6 +62,7 @@ def create_app(
             call, all of which are bridged then.
         on_bridged: Run beside each call whose audio passes through here as packets
             (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        operator: Whether who sends a request may see /calls; beside the token.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
@@ -67,14 +73,13 @@ def create_app(
     relay = routes.Relay(
         settings,
         known,
-        Grants(settings.secret.get_secret_value() if settings.secret else None),
+        Grants(_revealed(settings.secret)),
         Calls(),
         Runtime(settings, upstream, bridges=bool(bridged)),
+        Operators(_revealed(settings.operator_token), operator),
         transport,
         on_bridged,
     )
-    if known.built_in:
-        _log.info("no agents file: local callers may configure their own session")
     app = Starlette(
         routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
@@ -122,7 +127,12 @@ def _agents(
         return Agents(given, source="agents")
     if settings.agents is not None:
         return Agents.read(settings.agents)
+    _log.info("no agents file: local callers may configure their own session")
     return Agents(source="agents")
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _page(

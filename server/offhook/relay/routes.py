@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from offhook.relay.bridged import BridgedCall, Hook
     from offhook.relay.calls import Calls
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.operators import Operators
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
@@ -51,6 +52,7 @@ class Relay:
     grants: Grants
     calls: Calls
     runtime: Runtime
+    operators: Operators
     leg: LegMaker | None = None
     hook: Hook | None = None
 
