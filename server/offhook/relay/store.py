@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
+    func,
     or_,
     select,
     update,
@@ -181,6 +182,32 @@ class Store:
             return [
                 Entry(**{name: getattr(row, name) for name in _ENTRY}) for row in rows
             ]
+
+    async def openings(self, call_ids: Sequence[str]) -> dict[str, str]:
+        """Return the callers' first words, by the ids of the calls that have any."""
+        spoken = [entries.c.kind == "turn", entries.c.who == "caller"]
+        chosen = select(calls.c.number).where(calls.c.id.in_(call_ids))
+        first = (
+            select(func.min(entries.c.number))
+            .where(entries.c.call.in_(chosen), *spoken, entries.c.text != "")
+            .group_by(entries.c.call)
+        )
+        async with self._database.reading() as connection:
+            rows = await connection.execute(
+                select(calls.c.id, entries.c.text)
+                .join(calls, calls.c.number == entries.c.call)
+                .where(entries.c.number.in_(first))
+            )
+            return {row.id: row.text for row in rows}
+
+    async def recordings_of(
+        self, listed: Iterable[CallRecord]
+    ) -> dict[str, RecordingRecord]:
+        """Return the recordings of these calls, by their ids."""
+        ids = [call.recording for call in listed if call.recording]
+        return {
+            each.id: each for each in await self.recordings(recordings.c.id.in_(ids))
+        }
 
     async def recording(self, recording_id: str) -> RecordingRecord:
         """Return one recording.
