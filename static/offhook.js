@@ -9,6 +9,7 @@
  * Events are `CallEvent`s; what they say is in `detail`:
  *   - every server event under "*" and then under its own type, unknown types too;
  *   - `statechange` {state}, `mutechange` {muted}, `speaking` {role, speaking};
+ *   - `recordingchange` {recording, deleted};
  *   - `transcript`: a Caption, each time that it grows;
  *   - `callerror`: a CallError. If it ended the call, `statechange` came first.
  */
@@ -42,6 +43,7 @@ export class Call extends EventTarget {
   /** @type {Promise<void>} */ #started = Promise.resolve();
   /** @type {CallState} */ #state = "idle";
   #muted = false;
+  #recording = false;
   #responses = new Responses((event) => this.sendEvent(event));
   #transcript = new Transcript();
   #voices = new Voices();
@@ -59,6 +61,11 @@ export class Call extends EventTarget {
 
   get muted() {
     return this.#muted;
+  }
+
+  /** Whether the call is being recorded. */
+  get recording() {
+    return this.#recording;
   }
 
   /** Who is speaking now. */
@@ -136,6 +143,14 @@ export class Call extends EventTarget {
     this.#dispatch("mutechange", { muted });
   }
 
+  /**
+   * Lets the call be recorded, or takes that back: what was recorded is then deleted.
+   * @param {boolean} [allowed]
+   */
+  allowRecording(allowed = true) {
+    this.sendEvent({ type: `offhook.recording.${allowed ? "consent" : "withdraw"}` });
+  }
+
   /** Stops the answer: what is being made, and what is still to be heard. */
   interrupt() {
     this.#responses.cancel();
@@ -150,6 +165,8 @@ export class Call extends EventTarget {
     for (const caption of this.#transcript.observe(event)) this.#dispatch("transcript", caption);
     const voice = this.#voices.observe(event);
     if (voice) this.#dispatch("speaking", voice);
+    if (event.type === "offhook.recording.started") this.#setRecording(true);
+    if (event.type === "offhook.recording.stopped") this.#setRecording(false, event.deleted);
     const problem = problemIn(event);
     if (problem) this.#dispatch("callerror", problem);
   }
@@ -159,6 +176,7 @@ export class Call extends EventTarget {
     this.#line = undefined;
     this.#voices = new Voices();
     this.#setState("disconnected");
+    this.#setRecording(false);
     if (reason.code !== "aborted" && reason.code !== "ended") this.#dispatch("callerror", reason);
   }
 
@@ -166,6 +184,16 @@ export class Call extends EventTarget {
   #setState(state) {
     this.#state = state;
     this.#dispatch("statechange", { state });
+  }
+
+  /**
+   * @param {boolean} recording
+   * @param {boolean} [deleted] nothing is left of what was recorded
+   */
+  #setRecording(recording, deleted = false) {
+    if (recording === this.#recording) return;
+    this.#recording = recording;
+    this.#dispatch("recordingchange", { recording, deleted });
   }
 
   /**
