@@ -18,7 +18,7 @@ import { Call, CallError, CallEvent } from "./offhook.js";
 /** @typedef {import("./offhook-conversation.js").Role} Role */
 /** @typedef {import("./offhook-texts.js").Texts} Texts */
 
-const OWN_EVENTS = ["statechange", "mutechange", "recordingchange", "speaking", "transcript", "callerror"];
+const OWN_EVENTS = ["statechange", "mutechange", "recordingchange", "recordingerror", "speaking", "transcript", "callerror"];
 
 export class OffhookCall extends HTMLElement {
   static observedAttributes = ["label", "captions", "base", "agent"];

@@ -42,6 +42,7 @@ const WORDS = {
     "Calls to this agent are recorded, and only with your consent.",
     "Start again and agree to the recording.",
   ],
+  recording_failed: ["The call is not recorded.", "The call itself goes on."],
   relay_refused: ["The voice service refused the call.", "Wait a moment, then start again."],
   answer_invalid: [
     "The voice service sent an answer that the browser cannot use.",

@@ -58,6 +58,7 @@ export class Line {
   #calls;
 
   /** @type {string | undefined} */ callId;
+  /** @type {string | null} whether a page has to record the call by a tee: `now`, or `on-consent` */ teed = null;
   /** @type {MediaStream | undefined} */ mediaStream;
   /** @type {MediaStream | undefined} */ remoteStream;
 
@@ -103,6 +104,24 @@ export class Line {
   mute(muted) {
     this.#muted = muted;
     if (this.#track) this.#track.enabled = !muted;
+  }
+
+  /**
+   * @param {Pick<import("./offhook-tee.js").TeeOptions, "received" | "failed">} observer
+   * @returns {Promise<import("./offhook-tee.js").Tee>} closed with the line
+   */
+  async openTee(observer) {
+    const { fetch = globalThis.fetch, PeerConnection = globalThis.RTCPeerConnection } = this.#options;
+    const { Tee } = await import("./offhook-tee.js"); // few calls need it
+    const [other] = this.remoteStream?.getAudioTracks() ?? [];
+    const tracks = this.#track && other ? [this.#track, other] : [];
+    const url = new URL(`v1/offhook/calls/${this.callId}/recording`, this.#base);
+    const tee = new Tee({ url, headers: this.#authorization, tracks, fetch, PeerConnection, ...observer });
+    const { signal } = this.#controller;
+    signal.addEventListener("abort", () => tee.close());
+    if (signal.aborted) tee.close();
+    else tee.open();
+    return tee;
   }
 
   /** @param {CallError} [reason] */
@@ -188,6 +207,7 @@ export class Line {
     await peer.setLocalDescription(offer);
     const response = await this.#post(this.#calls, { "Content-Type": "application/sdp", ...this.#authorization }, offer.sdp);
     this.callId = response.headers.get("Location")?.split("/").pop() || undefined;
+    this.teed = response.headers.get("Offhook-Tee");
     const sdp = await response.text();
     await peer.setRemoteDescription({ type: "answer", sdp }).catch((cause) => {
       throw new CallError("answer_invalid", { cause });

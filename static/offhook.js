@@ -9,7 +9,7 @@
  * Events are `CallEvent`s; what they say is in `detail`:
  *   - every server event under "*" and then under its own type, unknown types too;
  *   - `statechange` {state}, `mutechange` {muted}, `speaking` {role, speaking};
- *   - `recordingchange` {recording, deleted};
+ *   - `recordingchange` {recording, deleted}, `recordingerror`: a CallError; the call goes on;
  *   - `transcript`: a Caption, each time that it grows;
  *   - `callerror`: a CallError. If it ended the call, `statechange` came first.
  */
@@ -44,6 +44,7 @@ export class Call extends EventTarget {
   /** @type {CallState} */ #state = "idle";
   #muted = false;
   #recording = false;
+  /** @type {Promise<import("./offhook-tee.js").Tee> | undefined} */ #tee;
   #responses = new Responses((event) => this.sendEvent(event));
   #transcript = new Transcript();
   #voices = new Voices();
@@ -97,7 +98,7 @@ export class Call extends EventTarget {
   start() {
     if (this.#line) return this.#started;
     const line = new Line(this.#options, {
-      opened: () => this.#setState("connected"),
+      opened: () => this.#opened(line),
       received: (event) => this.#receive(event),
       troubled: (problem) => this.#dispatch("callerror", problem),
       closed: (reason) => this.#closed(reason),
@@ -148,13 +149,41 @@ export class Call extends EventTarget {
    * @param {boolean} [allowed]
    */
   allowRecording(allowed = true) {
-    this.sendEvent({ type: `offhook.recording.${allowed ? "consent" : "withdraw"}` });
+    const event = { type: `offhook.recording.${allowed ? "consent" : "withdraw"}` };
+    if (!this.#line?.teed) return this.sendEvent(event);
+    if (allowed) this.#openTee(this.#line);
+    this.#tee?.then((tee) => tee.send(event));
   }
 
   /** Stops the answer: what is being made, and what is still to be heard. */
   interrupt() {
     this.#responses.cancel();
     this.sendEvent({ type: "output_audio_buffer.clear" });
+  }
+
+  /** @param {Line} line */
+  #opened(line) {
+    this.#setState("connected");
+    if (line.teed === "now") this.#openTee(line);
+  }
+
+  /** @param {Line} line */
+  #openTee(line) {
+    const over = () => {
+      this.#tee?.then((tee) => tee.close());
+      this.#tee = undefined;
+    };
+    this.#tee ??= line.openTee({
+      received: (event) => {
+        this.#receive(event);
+        if (event.type === "offhook.recording.stopped") over();
+      },
+      failed: (problem) => {
+        over();
+        this.#setRecording(false);
+        this.#dispatch("recordingerror", problem);
+      },
+    });
   }
 
   /** @param {RealtimeEvent} event */
@@ -174,6 +203,7 @@ export class Call extends EventTarget {
   /** @param {CallError} reason */
   #closed(reason) {
     this.#line = undefined;
+    this.#tee = undefined; // closed with its line
     this.#voices = new Voices();
     this.#setState("disconnected");
     this.#setRecording(false);
