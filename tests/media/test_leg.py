@@ -22,6 +22,7 @@ from aiortc import (
 from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 
 from offhook.errors import InvalidRequest, ServerError
+from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
 from offhook.media.sounds import Sound
 from offhook.protocol.rtp import FRAME, Packet, ahead, later
@@ -84,7 +85,7 @@ async def test_two_callers_hear_each_other() -> None:
             peer = await answered(caller.peer)
             stack.push_async_callback(peer.close)
             stack.push_async_callback(caller.close)
-            legs.append(await stack.enter_async_context(Leg(peer.getTransceivers()[0])))
+            legs.append(await stack.enter_async_context(Leg.of(peer)))
         couple(*legs)
         one.microphone.say(tone(440, 1))
         two.microphone.say(tone(660, 1))
@@ -116,12 +117,13 @@ async def test_packets_pass_as_they_came() -> None:
 
 async def test_nothing_is_decoded_and_no_task_is_made() -> None:
     async with bridged() as (caller, one, _, model):
+        assert isinstance(one.path, RtpPath)
         before = asyncio.all_tasks()
         for payload in SPEECH:
             caller.say(payload)
         await model.until(lambda: len(model.heard) == 50)
         assert asyncio.all_tasks() == before
-        track: Any = one.transceiver.receiver.track
+        track: Any = one.path.transceiver.receiver.track
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await track.recv()
@@ -154,7 +156,8 @@ async def test_the_far_end_is_told_what_came_and_what_was_lost() -> None:
 
 async def test_our_reports_are_of_what_we_sent() -> None:
     async with bridged() as (caller, _, two, model):
-        answer = answer_to_report(two.transceiver)
+        assert isinstance(two.path, RtpPath)
+        answer = answer_to_report(two.path.transceiver)
         for payload in SPEECH:
             caller.say(payload)
         await model.until(lambda: len(model.heard) == 50)
@@ -186,7 +189,8 @@ async def test_the_far_end_is_told_the_end() -> None:
     async with bridged() as (caller, _, two, model):
         caller.say(SPEECH[0])
         await model.until(lambda: model.heard)
-        await two.transceiver.stop()
+        assert isinstance(two.path, RtpPath)
+        await two.path.transceiver.stop()
         await model.until(
             lambda: [p for p in model.rtcp if isinstance(p, RtcpByePacket)]
         )
@@ -432,7 +436,7 @@ async def test_a_leg_goes_on_where_aiortc_has_been(
     peer = await answered(caller, Microphone())
     far = Far(caller)
     await far.until(lambda: len(far.heard) >= 3)
-    async with Leg(peer.getTransceivers()[0]) as leg:
+    async with Leg.of(peer) as leg:
         await leg.play(HUM).ended()
         await far.until(lambda: far.payloads[-1:] == [HUM.packets[-1]])
     own = next(p for p in far.heard if p.payload == HUM.packets[0])
@@ -479,17 +483,17 @@ async def test_a_caller_without_opus_is_told_so() -> None:
     transceiver.setCodecPreferences([c for c in codecs if "PCMU" in c.mimeType])
     peer = await answered(caller)
     with pytest.raises(InvalidRequest, match="Opus"):
-        Leg(peer.getTransceivers()[0])
+        Leg.of(peer)
     await caller.close()
     await peer.close()
 
 
 async def test_a_connection_that_is_not_up_has_no_leg() -> None:
     peer = RTCPeerConnection(RTCConfiguration([]))
-    transceiver = peer.addTransceiver("audio")
+    peer.addTransceiver("audio")
     await peer.createOffer()
     with pytest.raises(ServerError, match="up"):
-        Leg(transceiver)
+        Leg.of(peer)
     await peer.close()
 
 

@@ -15,12 +15,14 @@ from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
+from tests.media.opus import decoded
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from offhook.protocol.rtp import Packet
     from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
     from tests.caller import Caller
@@ -74,13 +76,24 @@ def spoken(caller: Caller) -> bytes:
 async def test_a_caller_speaks_and_is_answered(
     leg: str, local_url: str, speak: Speak, engines: Engines
 ) -> None:
-    async with bridged(local_url, agents=over(leg)) as (_, caller):
+    packets: list[Packet] = []
+
+    async def listen(call: BridgedCall) -> None:
+        assert call.model
+        call.model.tap_said(lambda packet, now: packets.append(packet))
+        statistics = await call.model.statistics()
+        assert statistics.packets_lost == 0
+
+    agents = over(leg)
+    async with bridged(local_url, agents=agents, on_bridged=listen) as (_, caller):
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
         heard = spoken(caller)
         types = {event["type"] for event in caller.events}
         assert "canary" not in str(caller.events)
     assert "fifty-six" in (await engines.recognise(heard)).lower()
+    tapped = decoded(packet.payload for packet in packets).tobytes()
+    assert "fifty-six" in (await engines.recognise(tapped)).lower()
     assert "response.output_audio.delta" not in types
     assert "conversation.item.input_audio_transcription.completed" in types
 
@@ -221,6 +234,75 @@ async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
         assert "fifty-six" in (await engines.recognise(spoken(caller))).lower()
+
+
+async def test_a_model_over_a_websocket_waits_while_a_sound_is_heard_alone(
+    local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    asked = asyncio.Event()
+    over_at: list[float] = []
+
+    async def hold(call: BridgedCall) -> None:
+        await asked.wait()
+        assert call.caller
+        await call.caller.play(sound).ended()
+        over_at.append(asyncio.get_running_loop().time())
+
+    agents = over("websocket")
+    async with bridged(local_url, agents=agents, on_bridged=hold) as (_, caller):
+        content = [{"type": "input_text", "text": "What is seven times eight?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        asked.set()
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        await caller.until("response.done")
+        assert not over_at
+        await caller.until("output_audio_buffer.started")
+        assert over_at
+        await caller.until("output_audio_buffer.stopped")
+        words = (await engines.recognise(spoken(caller))).lower()
+    assert "hold the line" in words.partition("fifty-six")[0]
+    assert "fifty-six" in words
+
+
+async def test_what_waited_for_a_sound_was_not_heard(
+    local_url: str, speak: Speak
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    begin = asyncio.Event()
+
+    async def hold(call: BridgedCall) -> None:
+        await begin.wait()
+        assert call.caller
+        call.caller.play(sound, loop=True)
+
+    agents = over("websocket")
+    async with bridged(local_url, agents=agents, on_bridged=hold) as (_, caller):
+        caller.send("conversation.item.create", item=SAID)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.started")
+        began = asyncio.get_running_loop().time()
+        await caller.until("response.done")
+        begin.set()
+        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
+        speech = await speak("Stop it. What is two plus two?")
+        caller.microphone.say(bytes(48000) + speech)
+        await caller.until("output_audio_buffer.cleared")
+        cut = await caller.until("conversation.item.truncated")
+        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+
+
+async def test_a_model_that_takes_no_audio_ends_the_call(
+    local_url: str, speak: Speak, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Deaf(Parrot):
+        def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
+            raise ValueError("deaf")
+
+    async with bridged(local_url, transport=lambda agent: Deaf()) as (_, caller):
+        await caller.closed()
+    assert "is given up: deaf" in caplog.text
 
 
 async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:

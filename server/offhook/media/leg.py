@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from offhook.errors import InvalidRequest, ServerError
-from offhook.media.bypass import RtpPath, opus_payload_type
+from offhook.media.bypass import RtpPath
 from offhook.media.mixer import Mixer
 from offhook.media.playing import Alone, Under, encoded
 from offhook.media.sounds import LiveSource, Sound
@@ -19,41 +17,16 @@ from offhook.protocol import rtp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aiortc import MediaStreamTrack, RTCPeerConnection, RTCRtpTransceiver
+    from aiortc import MediaStreamTrack, RTCPeerConnection
 
+    from offhook.media.path import PacketPath, Statistics, Tap
     from offhook.media.playing import Playing
     from offhook.media.sounds import Source
-
-    # Hears a packet, and when it came or went by the loop's clock.
-    Tap = Callable[[rtp.Packet, float], None]
 
 _log = logging.getLogger(__name__)
 
 # What a mixer hears first of what it continues: 100 ms.
 _BEFORE = 5
-
-
-@dataclass(frozen=True)
-class Statistics:
-    """How a leg's audio fares; what the other side reports is None until it does.
-
-    Attributes:
-        packets_received: From it.
-        packets_lost: Of those that it sent.
-        jitter_s: Of those that came.
-        dropped: Datagrams from it that were of no use.
-        packets_sent: To it.
-        packets_missed: Of those, as it reports.
-        round_trip_s: From us to it and back.
-    """
-
-    packets_received: int
-    packets_lost: int
-    jitter_s: float
-    dropped: int
-    packets_sent: int
-    packets_missed: int | None
-    round_trip_s: float | None
 
 
 class Playback:
@@ -78,34 +51,21 @@ class Playback:
 
 
 class Leg:
-    """The audio of one connected peer, as packets.
+    """The audio of one side of a call, as packets.
 
-    It takes over the transceiver's RTP; aiortc goes on with ICE, DTLS, RTCP and the
-    data channel. Use as `async with Leg(...) as leg`; leaving ends what is played. The
-    connection stays, and is silent.
+    Use as `async with Leg(...) as leg`; leaving ends what is played. A connection
+    stays, and is silent.
 
     Args:
-        transceiver: The audio of a connection that is up.
+        path: Leads to its far end: an `RtpPath` or a `PcmPath`.
 
-    Raises:
-        InvalidRequest: The other side does not speak Opus.
-        ServerError: The connection is not up.
+    Attributes:
+        path: The same.
     """
 
-    def __init__(self, transceiver: RTCRtpTransceiver) -> None:
-        payload_type = opus_payload_type(transceiver)
-        if payload_type is None:
-            raise InvalidRequest(
-                "A bridged call needs Opus: offer it, or call directly.",
-                code="unsupported_codec",
-            )
-        if transceiver.receiver.transport.state != "connected":
-            raise ServerError("A leg needs a connection that is up: wait for it.")
-        self.transceiver = transceiver
-        self._path = RtpPath(transceiver, payload_type, self._said)
-        self._stream = rtp.Stream(
-            self._path.ssrc, payload_type, *self._path.following()
-        )
+    def __init__(self, path: PacketPath) -> None:
+        self.path = path
+        self._stream = rtp.Stream(path.ssrc, path.payload_type, *path.following())
         self._said_taps: tuple[Tap, ...] = ()
         self._heard_taps: tuple[Tap, ...] = ()
         self._unfollow: Callable[[], None] | None = None
@@ -115,22 +75,23 @@ class Leg:
 
     @classmethod
     def of(cls, connection: RTCPeerConnection) -> Self:
-        """Take the first audio of a connection; see above for what it raises."""
-        voices = (t for t in connection.getTransceivers() if t.kind == "audio")
-        voice = next(voices, None)
-        if voice is None:
-            raise ServerError("A leg needs audio: the connection has none.")
-        return cls(voice)
+        """Take the first audio of a connection that is up; see `RtpPath`."""
+        return cls(RtpPath.of(connection))
+
+    @property
+    def listens(self) -> bool:
+        """Whether it hears what it follows, if anything: no sound is played alone."""
+        return self._unfollow is not None and not isinstance(self._playing, Alone)
 
     async def __aenter__(self) -> Self:
-        self._path.open()
+        self.path.open(self._said)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self.follow(None)
         if self._playing:
             self._playing.end()
-        self._path.close()
+        self.path.close()
         if self._reading:
             for reading in self._reading:
                 reading.cancel()
@@ -224,19 +185,7 @@ class Leg:
 
     async def statistics(self) -> Statistics:
         """Count what has happened until now."""
-        received = (await self.transceiver.receiver.getStats()).values()
-        sent = (await self.transceiver.sender.getStats()).values()
-        inbound = [entry for entry in received if entry.type == "inbound-rtp"]
-        reports = [entry for entry in sent if entry.type == "remote-inbound-rtp"]
-        return Statistics(
-            packets_received=sum(entry.packetsReceived for entry in inbound),
-            packets_lost=sum(entry.packetsLost for entry in inbound),
-            jitter_s=max((e.jitter for e in inbound), default=0) / rtp.CLOCK_RATE,
-            dropped=self._path.dropped,
-            packets_sent=sum(e.packetsSent for e in sent if e.type == "outbound-rtp"),
-            packets_missed=reports[-1].packetsLost if reports else None,
-            round_trip_s=reports[-1].roundTripTime if reports else None,
-        )
+        return await self.path.statistics()
 
     def _said(self, packet: rtp.Packet, now: float) -> None:
         for tap in self._said_taps:
@@ -256,7 +205,7 @@ class Leg:
         self._send(self._stream.emit(payload, now), now)
 
     def _send(self, data: bytes, now: float) -> None:
-        self._path.send(data, self._stream.timestamp, now)
+        self.path.send(data, self._stream.timestamp, now)
         if self._heard_taps and (packet := rtp.parse(data)):
             for tap in self._heard_taps:
                 self._tell(tap, packet, now)

@@ -7,15 +7,15 @@ import re
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from offhook.errors import InvalidRequest, ServerError
-from offhook.media.bypass import RtpPath, opus_payload_type
+from offhook.errors import InvalidRequest
+from offhook.media.bypass import RtpPath
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aiortc import RTCPeerConnection
 
-    from offhook.media.leg import Tap
+    from offhook.media.path import Tap
     from offhook.protocol.rtp import Packet
 
 _log = logging.getLogger(__name__)
@@ -34,27 +34,24 @@ class Tee:
             model's; both share its transport.
 
     Raises:
-        InvalidRequest: The lines cannot be told apart.
+        InvalidRequest: The lines cannot be told apart, or have no Opus.
         ServerError: The connection is not up.
     """
 
     def __init__(self, connection: RTCPeerConnection) -> None:
-        first = next(t for t in connection.getTransceivers() if t.kind == "audio")
-        payload_type = opus_payload_type(first)
+        # What comes over the transport that the lines share comes by the first's path.
+        self._path = RtpPath.of(connection)
         self._sources = sources(connection.remoteDescription.sdp)
-        if payload_type is None or len(set(self._sources)) < LINES:
+        if len(set(self._sources)) < LINES:
             raise InvalidRequest(
-                "The two sides cannot be told apart: offer Opus on two audio lines, "
-                "each with its a=ssrc.",
+                "The two sides cannot be told apart: offer each audio line with an "
+                "a=ssrc of its own.",
                 code="invalid_offer",
             )
-        if first.receiver.transport.state != "connected":
-            raise ServerError("A tee needs a connection that is up: wait for it.")
         self._taps: dict[int, tuple[Tap, ...]] = dict.fromkeys(self._sources, ())
-        self._path = RtpPath(first, payload_type, self._take)
 
     async def __aenter__(self) -> Self:
-        self._path.open()
+        self._path.open(self._take)
         return self
 
     async def __aexit__(self, *_: object) -> None:

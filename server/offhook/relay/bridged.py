@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
+from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
+from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
 from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from offhook.events import Event
     from offhook.media.factory import PeerFactory
+    from offhook.media.path import PacketPath
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
     from offhook.relay.model_legs import ModelLeg
@@ -51,7 +54,9 @@ class BridgedCall:
     Attributes:
         call_id: `rtc_…`.
         caller: The caller's audio, once it passes; what is played to it is heard by
-            the caller and not by the model.
+            the caller and not by the model. While a sound is played alone, a model
+            that is not held over WebRTC waits with what it says: it is heard after
+            the sound, and is not taken for heard before.
         model: The model's audio, likewise.
 
     Raises:
@@ -83,8 +88,8 @@ class BridgedCall:
             plays=not self._passes,
             narrated=None if leg.speaks_realtime else session,
         )
-        # What passes as packets follows no other packets of ours (RFC 3711 §3.3.2).
-        self._peer = peers.make(self, None if self._passes else self._pull)
+        # What passes follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None)
         self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()
@@ -123,9 +128,7 @@ class BridgedCall:
         self._act()
 
     def audio(self, pcm: bytes) -> None:
-        """Take the caller's voice, where it does not pass by itself."""
-        if not self._passes:
-            self._leg.transport.send_audio(pcm)
+        """Drop what the caller says before its audio passes: nobody is there."""
 
     async def _hold_model(self) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
@@ -146,8 +149,7 @@ class BridgedCall:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            if self._passes:
-                await self._couple(stack)
+            await self._couple(stack)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
             self._fail("The call has reached its longest duration.", "session_expired")
@@ -155,16 +157,22 @@ class BridgedCall:
     async def _couple(self, stack: AsyncExitStack) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._peer.connected()
-        theirs = getattr(self._leg.transport, "peer_connection", None)
-        if theirs is None or self._ended.is_set():
+        path = self._model_path()
+        if path is None or self._ended.is_set():
             return  # either has left meanwhile
+        ours = RtpPath.of(self._peer.connection)
         self.caller, self.model = [
-            await stack.enter_async_context(Leg.of(side))
-            for side in (self._peer.connection, theirs)
+            await stack.enter_async_context(Leg(side)) for side in (ours, path)
         ]
         couple(self.caller, self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
+
+    def _model_path(self) -> PacketPath | None:
+        if not self._passes:
+            return PcmPath(self._pull, self._say)
+        theirs = getattr(self._leg.transport, "peer_connection", None)
+        return RtpPath.of(theirs) if theirs else None
 
     async def _run_hook(self, hook: Hook) -> None:
         try:
@@ -218,11 +226,19 @@ class BridgedCall:
         return took
 
     def _pull(self, ms: int) -> bytes:
+        if self.caller is None or not self.caller.listens:
+            return b""
         pcm, position = self._bridge.pull(ms)
         if position and isinstance(self._leg.transport, OpenAITransport):
             self._leg.transport.played(*position)
         self._act()
         return pcm
+
+    def _say(self, pcm: bytes) -> None:
+        try:
+            self._leg.transport.send_audio(pcm)
+        except Exception as error:
+            self._give_up(error)
 
     def _act(self) -> None:
         try:
@@ -240,8 +256,11 @@ class BridgedCall:
                 else:
                     _ask(self._leg.transport, action.event)
         except OffhookError as error:
-            _log.warning("call %s is given up: %s", self.call_id, error)
-            self._ended.set()
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning("call %s is given up: %s", self.call_id, error)
+        self._ended.set()
 
 
 def _ask(transport: RealtimeTransportLayer, event: Event) -> None:
