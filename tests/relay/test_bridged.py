@@ -407,3 +407,29 @@ def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
         create_app(settings, agents=SUPPORT)
     with pytest.raises(SettingsError, match="'default' are bridged"):
         create_app(settings, transport=Singer)
+
+
+def recorded(record: str, **given: Any) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "record": record, **given}}
+
+
+async def test_what_is_not_the_callers_to_say_is_told(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.send("offhook.recording.consent", event_id="mine")
+        error = (await caller.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("invalid_value", "mine")
+        caller.send("conversation.item.create", item=SAID)
+        await caller.until("conversation.item.done")
+
+
+async def test_a_call_that_has_to_be_recorded_ends_without_consent(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("required")) as relay:
+        url = f"{relay.url}/v1"
+        key = await relay.grant({"consent": {"recording": True}})
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("offhook.recording.withdraw")
+            error = (await caller.until("error"))["error"]
+            assert error["code"] == "consent_required"
+            await caller.closed()

@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import OffhookError
+from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
 from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
 from offhook.media.voice import PcmPath
-from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
+from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
+from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
@@ -47,6 +48,7 @@ class BridgedCall:
         session: What the session is.
         peers: Makes the caller's peer.
         seconds: How long it may last.
+        consent: What may be recorded of it; by default nothing.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
@@ -69,11 +71,13 @@ class BridgedCall:
         peers: PeerFactory,
         *,
         seconds: float,
+        consent: Consent | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self._consent = consent or Consent("never", given=False)
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
@@ -178,6 +182,16 @@ class BridgedCall:
                 "call %s goes on without its hook, which failed", self.call_id
             )
 
+    def _take_own(self, event: Event) -> None:
+        try:
+            self._consent.take(event)
+        except InvalidRequest as error:
+            self._bridge.refuse(error, event)
+            self._act()
+        if self._consent.over:
+            self._fail("This call may not go on unrecorded.", "consent_required")
+            self._ended.set()
+
     def _fail(self, message: str, code: str = "upstream_error") -> None:
         self._bridge.fail(message, code)
         self._act()
@@ -231,6 +245,8 @@ class BridgedCall:
             for action in self._bridge.drain():
                 if isinstance(action, ToCaller):
                     self._peer.send(action.text)
+                elif isinstance(action, ToServer):
+                    self._take_own(action.event)
                 elif self._ended.is_set():
                     pass  # there is no model any more
                 elif isinstance(action, Interrupt):
