@@ -90,7 +90,7 @@ def _serve(given: dict[str, Any]) -> None:
     from offhook.relay.app import create_app
     from offhook.relay.telemetry import log_to_stderr
 
-    secrets = (settings.api_key, settings.secret)
+    secrets = (settings.api_key, settings.secret, settings.operator_token)
     log_to_stderr(settings.log_level, *(s.get_secret_value() for s in secrets if s))
     app = create_app(settings)
     with _listen(settings.host, settings.port) as listener:

@@ -219,6 +219,11 @@ class Settings(NetworkSettings):
         min_length=16,
         description="signs grants; set it when several processes serve one site",
     )
+    operator_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="opens /calls (none: open at this machine only)",
+    )
     grant_seconds: int = Field(
         60, ge=10, le=7200, description="how long a grant may wait for its call"
     )
@@ -231,7 +236,11 @@ class Settings(NetworkSettings):
     session_seconds: float = Field(
         3600,
         gt=0,
-        description="how long a session over WebSocket or a bridged call may last",
+        description="how long a call may last",
+    )
+    supervise: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="supervise direct calls: where that is possible, always, or never",
     )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"

@@ -18,17 +18,23 @@ from offhook.relay import routes
 from offhook.relay.agents import Agents
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
+from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.relay.socket import RealtimeSocket
+from offhook.relay.supervisor import Supervisors
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+
+    from pydantic import SecretStr
 
     from offhook.agent import RealtimeAgent
     from offhook.relay.bridged import Hook
+    from offhook.relay.observers import Observer
+    from offhook.relay.operators import Check
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
@@ -42,6 +48,8 @@ def create_app(
     upstream: Upstream | None = None,
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
     on_bridged: Hook | None = None,
+    operator: Check | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -57,6 +65,8 @@ def create_app(
             call, all of which are bridged then.
         on_bridged: Run beside each call whose audio passes through here as packets
             (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        observers: Are told of every call: when it begins and ends, and what happens.
+        operator: Whether who sends a request may see /calls; beside the token.
 
     Raises:
         SettingsError: The settings or the agents cannot be used.
@@ -64,17 +74,18 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
+    calls = Calls(observers)
     relay = routes.Relay(
         settings,
         known,
-        Grants(settings.secret.get_secret_value() if settings.secret else None),
-        Calls(),
+        Grants(_revealed(settings.secret)),
+        calls,
+        Supervisors(calls, settings.supervise, settings.session_seconds),
         Runtime(settings, upstream, bridges=bool(bridged)),
+        Operators(_revealed(settings.operator_token), operator),
         transport,
         on_bridged,
     )
-    if known.built_in:
-        _log.info("no agents file: local callers may configure their own session")
     app = Starlette(
         routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
@@ -123,7 +134,12 @@ def _agents(
         return Agents(given, source="agents")
     if settings.agents is not None:
         return Agents.read(settings.agents)
+    _log.info("no agents file: local callers may configure their own session")
     return Agents(source="agents")
+
+
+def _revealed(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _page(

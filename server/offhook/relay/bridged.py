@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from offhook.media.path import PacketPath
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
+    from offhook.relay.calls import LiveCall
     from offhook.relay.model_legs import ModelLeg
     from offhook.transports.base import RealtimeTransportLayer
 
@@ -58,6 +59,7 @@ class BridgedCall:
             that is not held over WebRTC waits with what it says: it is heard after
             the sound, and is not taken for heard before.
         model: The model's audio, likewise.
+        reason: Why it has ended.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -77,10 +79,13 @@ class BridgedCall:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self.reason = "server"
         self._consent = consent or Consent("never", given=False)
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
+        # How the model's side ended, if it was the first.
+        self._left = "lost"
         # Over WebRTC the model's audio passes as packets, and its server plays it.
         self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
         self._bridge = Bridge(
@@ -102,14 +107,16 @@ class BridgedCall:
         """
         return await self._peer.answer(offer)
 
-    async def run(self) -> None:
+    async def run(self, live: LiveCall) -> None:
         """Hold both sides until either leaves, or time is up."""
+        self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             # At the same time: the model may be there before the caller is.
-            await first(caller=self._peer.run(), model=self._hold_model())
+            end = await first(caller=self._peer.run(), model=self._hold_model(live))
+            self.reason = "caller" if end == "caller" else self._left
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     async def hang_up(self) -> None:
@@ -130,12 +137,13 @@ class BridgedCall:
     def audio(self, pcm: bytes) -> None:
         """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_model(self) -> None:
+    async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
         try:
             await self._leg.connect()
-            await self._converse()
+            await self._converse(live)
         except Exception as error:
+            self._left = "failed"
             known = isinstance(error, OffhookError)
             _log.warning(
                 "call %s lost its model: %s", self.call_id, error, exc_info=not known
@@ -145,18 +153,20 @@ class BridgedCall:
         await self._open.wait()
         await self._peer.drain()
 
-    async def _converse(self) -> None:
+    async def _converse(self, live: LiveCall) -> None:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            await self._couple(stack)
+            await self._couple(stack, live)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
+            self._left = "limit"
             self._fail("The call has reached its longest duration.", "session_expired")
 
-    async def _couple(self, stack: AsyncExitStack) -> None:
+    async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._peer.connected()
+        live.connected()
         path = self._model_path()
         if path is None or self._ended.is_set():
             return  # either has left meanwhile
