@@ -9,6 +9,7 @@ import pytest
 from offhook.local import serving
 from offhook.settings import LocalSettings
 from offhook.speech import Engines
+from tests.databases import database_url, postgres
 from tests.javascript import misread
 from tests.official import SEEN
 from tests.relays import clean_environment, recorder, relay, running
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
-__all__ = ["clean_environment", "recorder", "relay", "running"]
+__all__ = [
+    "clean_environment",
+    "database_url",
+    "postgres",
+    "recorder",
+    "relay",
+    "running",
+]
 
 
 @pytest.fixture(scope="session")

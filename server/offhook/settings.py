@@ -219,6 +219,13 @@ class Settings(NetworkSettings):
         min_length=16,
         description="signs grants; set it when several processes serve one site",
     )
+    data: Path = Field(
+        Path("offhook-data"), description="folder of what is kept of calls"
+    )
+    store: str | None = Field(
+        None,
+        description="SQL URL of the calls (none: SQLite in `data`; `none`: keep none)",
+    )
     operator_token: SecretStr | None = Field(
         None,
         min_length=16,

@@ -40,7 +40,7 @@ async def refusal(operators: Operators, asked: HTTPConnection) -> OffhookError:
 
 async def test_without_a_setting_this_machine_alone_is_let_in() -> None:
     operators = Operators()
-    assert not operators.take_token
+    assert not operators.takes_token
     assert await operators.admits(request())
     assert await operators.admits(request("::1", host="[::1]:8040"))
     for asked in (

@@ -16,6 +16,7 @@ from offhook.http.failures import HANDLERS
 from offhook.http.handshake import not_found
 from offhook.relay import routes
 from offhook.relay.agents import Agents
+from offhook.relay.call_pages import CallPages
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
 from offhook.relay.operators import Operators
@@ -103,6 +104,7 @@ def _routes(page: Page) -> list[BaseRoute]:
         Route("/", page.show),
         Route("/favicon.ico", page.icon),
         Route("/healthz", routes.health),
+        *CallPages().routes(),
         Mount("/static", Static(directory=folder("static"))),
         Route("/v1/offhook/agent", routes.about),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),

@@ -63,7 +63,7 @@ class Operators:
         self._guesses: dict[str, _Guesses] = {}
 
     @property
-    def take_token(self) -> bool:
+    def takes_token(self) -> bool:
         """Whether there is a token to sign in with."""
         return self._token is not None
 

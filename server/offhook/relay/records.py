@@ -111,8 +111,8 @@ class CallQuery:
     """Which calls to list.
 
     Attributes:
-        text: Words that were all said in the call, in any order; the last may be the
-            beginning of one.
+        text: Words that were all said in the call, in any order; the last may be just
+            the first three letters of one, or more.
         agent: The agent's name.
         path: How the audio went.
         since: Begun at this time or later.

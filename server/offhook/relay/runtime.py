@@ -1,36 +1,28 @@
-"""What a live relay owns: the way to the upstream, and the local endpoint.
-
-A mounted application never gets lifespan events, so the runtime starts when it is
-first needed. It lives in a task of its own, because what it opens has to be closed by
-the task that opened it. Connections belong to an event loop, so each loop has its own.
-"""
+"""What a live relay owns: the way to the upstream, the local endpoint, the store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import MissingExtra
+from offhook.relay.owned import Owned
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     import httpx
 
     from offhook.media.factory import PeerFactory
+    from offhook.relay.store import Store
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
 _log = logging.getLogger(__name__)
-
-# An event loop holds its tasks by weak references only. A host may drop its application
-# without a word; what the application opened is then closed by the end of the loop.
-_running: set[asyncio.Task[None]] = set()
 
 
 def upstream_url(settings: Settings) -> httpx.URL | None:
@@ -64,12 +56,6 @@ class _Live(NamedTuple):
     peers: PeerFactory | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    task: asyncio.Task[None]
-    ready: asyncio.Future[_Live]
-
-
 class Runtime:
     """Starts once per event loop, on demand; `aclose` ends what runs in this one."""
 
@@ -93,18 +79,19 @@ class Runtime:
         self._given = upstream
         self._bridges = bridges
         self._endpoint = endpoint
-        self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
+        self._live = Owned(self._start)
+        self._store = Owned(self._open_store)
 
     async def upstream(self) -> Upstream:
         """The upstream, started by whoever asks first; the others wait for it.
 
         Cancelling one waiter leaves the start to the others.
         """
-        return self._given or (await self._live()).upstream
+        return self._given or (await self._live.get()).upstream
 
     async def peers(self) -> PeerFactory:
         """What makes the callers' peers of bridged calls."""
-        peers = (await self._live()).peers
+        peers = (await self._live.get()).peers
         assert peers  # or nobody asks
         return peers
 
@@ -113,51 +100,42 @@ class Runtime:
 
         What it raises ends it alone, and is logged.
         """
-        live = await self._live()
+        live = await self._live.get()
         live.tasks.create_task(_guarded(work))
 
-    async def _live(self) -> _Live:
-        loop = asyncio.get_running_loop()
-        owner = self._owners.get(loop)
-        # No await between this look and the change below: that is the lock.
-        if owner is None or owner.task.done():
-            owner = self._start(loop)
-        return await asyncio.shield(owner.ready)
+    async def store(self) -> Store | None:
+        """What is kept of calls, or None where nothing is.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no database.
+        """
+        return None if self._settings.store == "none" else await self._store.get()
 
     async def aclose(self) -> None:
         """End what was started in this event loop; it may start again."""
-        owner = self._owners.pop(asyncio.get_running_loop(), None)
-        if owner is not None:
-            owner.task.cancel()
-            await asyncio.wait([owner.task])
+        await self._live.aclose()
+        await self._store.aclose()
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner:
-        for old in [old for old in self._owners if old.is_closed()]:
-            del self._owners[old]
-        ready: asyncio.Future[_Live] = loop.create_future()
-        task = loop.create_task(self._own(ready))
-        _running.add(task)
-        task.add_done_callback(_running.discard)
-        owner = _Owner(task, ready)
-        self._owners[loop] = owner
-        return owner
+    @asynccontextmanager
+    async def _start(self) -> AsyncIterator[_Live]:
+        async with AsyncExitStack() as stack:
+            upstream = self._given or await self._open(stack)
+            peers = await self._bridge(stack) if self._bridges else None
+            # Ends before the upstream does.
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            yield _Live(upstream, tasks, peers)
 
-    async def _own(self, ready: asyncio.Future[_Live]) -> None:
+    @asynccontextmanager
+    async def _open_store(self) -> AsyncIterator[Store]:
         try:
-            async with AsyncExitStack() as stack:
-                upstream = self._given or await self._open(stack)
-                peers = await self._bridge(stack) if self._bridges else None
-                # Ends before the upstream does.
-                tasks = await stack.enter_async_context(asyncio.TaskGroup())
-                ready.set_result(_Live(upstream, tasks, peers))
-                await asyncio.Event().wait()  # until cancelled
-        except Exception as error:
-            if ready.done():
-                _log.error("The way to the upstream broke: %s", error)
-            else:
-                ready.set_exception(error)
-        finally:
-            ready.cancel()  # does nothing if it has its result
+            # Loaded only when needed: it brings the store extra with it.
+            from offhook.relay.store import Store
+        except ModuleNotFoundError as error:
+            raise MissingExtra("store", str(error.name)) from None
+        file = self._settings.data / "calls.db"
+        async with Store.open(self._settings.store or f"sqlite:///{file}") as store:
+            yield store
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
         try:
