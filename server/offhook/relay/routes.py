@@ -163,6 +163,7 @@ def record_of(
         time.time(),
         model=model if isinstance(model, str) else None,
         origin=grant.origin,
+        consent=grant.consent,
     )
 
 
@@ -200,14 +201,14 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    consent = Consent(agent.record, given=bool(grant.consent))
     call = BridgedCall(
         leg,
         policy,
         session,
         peers,
         seconds=seconds,
-        consent=consent,
+        consent=Consent(agent.record, given=bool(grant.consent)),
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
         hook=relay.hook,
     )
     sdp = await call.answer(offer.decode(errors="replace"))
