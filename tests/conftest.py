@@ -13,6 +13,7 @@ from tests.databases import database_url, postgres
 from tests.javascript import misread
 from tests.official import SEEN
 from tests.relays import clean_environment, recorder, relay, running
+from tests.storages import s3_server, s3_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +26,8 @@ __all__ = [
     "recorder",
     "relay",
     "running",
+    "s3_server",
+    "s3_url",
 ]
 
 

@@ -243,7 +243,11 @@ class Settings(NetworkSettings):
     session_seconds: float = Field(
         3600,
         gt=0,
-        description="how long a session over WebSocket or a bridged call may last",
+        description="how long a call may last",
+    )
+    supervise: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="supervise direct calls: where that is possible, always, or never",
     )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"

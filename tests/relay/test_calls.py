@@ -55,13 +55,16 @@ async def test_a_call_is_told_from_its_beginning_to_its_end() -> None:
     item = {"type": "message", "id": "i", "role": "user", "content": [text]}
     call.take({"type": "conversation.item.added", "item": item})
     call.mark("seen", what="x")
-    call.connected("gpt-realtime-2.1")
+    call.take({"type": "session.updated", "session": {"model": "gpt-realtime-2.1"}})
+    assert call.record.connected is None
+    call.take({"type": "input_audio_buffer.speech_started", "item_id": "a"})
+    assert call.record.connected is not None
     call.measure({"packets": 3.0})
     call.measure({"lost": 1.0})
     calls.end(call, "caller")
     calls.end(call, "again")
     call.mark("too late")
-    [told, mark] = witness.entries
+    [told, mark, _] = witness.entries
     assert (told.who, told.text) == ("caller", "Hello")
     assert isinstance(mark, Entry)
     assert (mark.text, mark.data) == ("seen", {"what": "x"})
@@ -69,7 +72,7 @@ async def test_a_call_is_told_from_its_beginning_to_its_end() -> None:
     assert ended.ended is not None
     assert ended.connected is not None
     assert ended.ended >= ended.began
-    assert (ended.reason, ended.turns, ended.model) == ("caller", 1, "gpt-realtime-2.1")
+    assert (ended.reason, ended.turns, ended.model) == ("caller", 2, "gpt-realtime-2.1")
     assert ended.statistics == {"packets": 3.0, "lost": 1.0}
     assert ended.usage["responses"] == 0
 

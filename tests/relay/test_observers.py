@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import logging
-
-import pytest
+from typing import TYPE_CHECKING
 
 from offhook.protocol.entries import Entry
 from offhook.relay.observers import Observers
 from offhook.relay.records import CallRecord
 from tests.witness import Witness
+
+if TYPE_CHECKING:
+    import pytest
 
 CALL = CallRecord("rtc_1", "support", "direct", 1.0)
 ENTRY = Entry("turn", "caller", 0, 1, "Hello")

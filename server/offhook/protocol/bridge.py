@@ -93,12 +93,17 @@ class Bridge:
         self._policy = policy
         self._plays = plays
         self._narrated = narrated
+        self._witness: Callable[[Event], None] | None = None
         self._playout = Playout()
         self._open = False
         self._connected = False
         self._untold: deque[ToCaller] = deque(maxlen=_UNTOLD)
         self._unsent: list[Action] = []  # bounded by _UNSENT
         self._actions: list[Action] = []
+
+    def watch(self, witness: Callable[[Event], None]) -> None:
+        """Show somebody the model's events and our own, before the policy."""
+        self._witness = witness
 
     def drain(self) -> list[Action]:
         """Return what is to be done now, in order."""
@@ -145,10 +150,14 @@ class Bridge:
 
     def tell(self, event: Event) -> None:
         """Tell the caller something of our own."""
+        if self._witness:
+            self._witness(event)
         self._say(serialise({"event_id": new_id("event"), **event}))
 
     def take(self, event: Event) -> None:
         """Take a raw event of the model's."""
+        if self._witness:
+            self._witness(event)
         if event.get("type") == _UNHEARD:
             return
         verdict = self._policy.from_upstream(serialise(event))

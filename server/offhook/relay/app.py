@@ -24,15 +24,17 @@ from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.relay.socket import RealtimeSocket
+from offhook.relay.supervisor import Supervisors
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 
     from pydantic import SecretStr
 
     from offhook.agent import RealtimeAgent
     from offhook.relay.bridged import Hook
+    from offhook.relay.observers import Observer
     from offhook.relay.operators import Check
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
@@ -48,6 +50,7 @@ def create_app(
     transport: Callable[[str], RealtimeTransportLayer] | None = None,
     on_bridged: Hook | None = None,
     operator: Check | None = None,
+    observers: Iterable[Observer] = (),
 ) -> Starlette:
     """Make the relay: an ASGI application to run, or to mount in another one.
 
@@ -63,6 +66,7 @@ def create_app(
             call, all of which are bridged then.
         on_bridged: Run beside each call whose audio passes through here as packets
             (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        observers: Are told of every call: when it begins and ends, and what happens.
         operator: Whether who sends a request may see /calls; beside the token.
 
     Raises:
@@ -71,11 +75,13 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
+    calls = Calls(observers)
     relay = routes.Relay(
         settings,
         known,
         Grants(_revealed(settings.secret)),
-        Calls(),
+        calls,
+        Supervisors(calls, settings.supervise, settings.session_seconds),
         Runtime(settings, upstream, bridges=bool(bridged)),
         Operators(_revealed(settings.operator_token), operator),
         transport,

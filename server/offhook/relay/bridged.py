@@ -18,6 +18,8 @@ from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
 from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
+from offhook.relay.recording import CallRecording
+from offhook.relay.studio import Sides
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
     from offhook.media.path import PacketPath
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
+    from offhook.relay.calls import LiveCall
     from offhook.relay.model_legs import ModelLeg
+    from offhook.relay.studio import Studio
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
@@ -49,6 +53,7 @@ class BridgedCall:
         peers: Makes the caller's peer.
         seconds: How long it may last.
         consent: What may be recorded of it; by default nothing.
+        studio: Makes the recordings, where there may be any.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
@@ -58,6 +63,7 @@ class BridgedCall:
             that is not held over WebRTC waits with what it says: it is heard after
             the sound, and is not taken for heard before.
         model: The model's audio, likewise.
+        reason: Why it has ended.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -72,15 +78,21 @@ class BridgedCall:
         *,
         seconds: float,
         consent: Consent | None = None,
+        studio: Studio | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self.reason = "server"
         self._consent = consent or Consent("never", given=False)
+        self._studio = studio
+        self._recording: CallRecording | None = None
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
+        # How the model's side ended, if it was the first.
+        self._left = "lost"
         # Over WebRTC the model's audio passes as packets, and its server plays it.
         self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
         self._bridge = Bridge(
@@ -102,14 +114,23 @@ class BridgedCall:
         """
         return await self._peer.answer(offer)
 
-    async def run(self) -> None:
+    async def run(self, live: LiveCall) -> None:
         """Hold both sides until either leaves, or time is up."""
+        self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            if self._studio:
+                recording = CallRecording(
+                    self._studio, live, self._consent, self._tell
+                )
+                self._recording = recording
+                # Ends last of all: nobody waits for a disk.
+                beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             # At the same time: the model may be there before the caller is.
-            await first(caller=self._peer.run(), model=self._hold_model())
+            end = await first(caller=self._peer.run(), model=self._hold_model(live))
+            self.reason = "caller" if end == "caller" else self._left
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     async def hang_up(self) -> None:
@@ -130,12 +151,13 @@ class BridgedCall:
     def audio(self, pcm: bytes) -> None:
         """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_model(self) -> None:
+    async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
         try:
             await self._leg.connect()
-            await self._converse()
+            await self._converse(live)
         except Exception as error:
+            self._left = "failed"
             known = isinstance(error, OffhookError)
             _log.warning(
                 "call %s lost its model: %s", self.call_id, error, exc_info=not known
@@ -145,18 +167,20 @@ class BridgedCall:
         await self._open.wait()
         await self._peer.drain()
 
-    async def _converse(self) -> None:
+    async def _converse(self, live: LiveCall) -> None:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            await self._couple(stack)
+            await self._couple(stack, live)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
+            self._left = "limit"
             self._fail("The call has reached its longest duration.", "session_expired")
 
-    async def _couple(self, stack: AsyncExitStack) -> None:
+    async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._peer.connected()
+        live.connected()
         path = self._model_path()
         if path is None or self._ended.is_set():
             return  # either has left meanwhile
@@ -164,6 +188,9 @@ class BridgedCall:
         self.caller, self.model = [
             await stack.enter_async_context(Leg(side)) for side in (ours, path)
         ]
+        if self._recording:
+            caller = self.caller
+            await self._recording.attach(Sides(caller.tap_said, caller.tap_heard))
         couple(self.caller, self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
@@ -184,13 +211,17 @@ class BridgedCall:
 
     def _take_own(self, event: Event) -> None:
         try:
-            self._consent.take(event)
+            (self._recording or self._consent).take(event)
         except InvalidRequest as error:
             self._bridge.refuse(error, event)
             self._act()
         if self._consent.over:
             self._fail("This call may not go on unrecorded.", "consent_required")
             self._ended.set()
+
+    def _tell(self, event: Event) -> None:
+        self._bridge.tell(event)
+        self._act()
 
     def _fail(self, message: str, code: str = "upstream_error") -> None:
         self._bridge.fail(message, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -41,6 +42,7 @@ _LABELS = {
 }
 
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _DAY = timedelta(days=1)
 _LONGEST_TEXT = 200
 
@@ -210,7 +212,7 @@ def _time(name: str, text: str, zone: timedelta, plus: timedelta | None = None) 
     if not text:
         return None
     try:
-        if text.replace(".", "", 1).isdecimal():
+        if _SECONDS.fullmatch(text):
             return float(text)
         day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
         return (day - zone + (plus or timedelta())).timestamp()

@@ -1,4 +1,4 @@
-"""The live calls of this process: whose they are, what happens in them, how they end."""
+"""The live calls of this process: whose they are, what happens, and how they end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from offhook.errors import NotFound
+from offhook.errors import NotFound, OffhookError
+from offhook.protocol.entries import MOST_ID
 from offhook.protocol.journal import Journal
 from offhook.relay.observers import Observers
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from offhook.relay.records import CallRecord
 
 _LIMIT = 10_000
+# Who hears or speaks is connected.
+_OF_AUDIO = ("input_audio_buffer.", "output_audio_buffer.", "response.")
 
 HangUp = Callable[[], Awaitable[None]]
 
@@ -37,7 +40,8 @@ class LiveCall:
     Attributes:
         record: What is known of it now.
         journal: What has happened in it.
-        hung_up: Set when this side has begun to hang up.
+        hung_up: Set when this side has hung up.
+        over: Set when it has ended.
     """
 
     def __init__(
@@ -50,6 +54,8 @@ class LiveCall:
         self.record = record
         self.journal = Journal()
         self.hung_up = asyncio.Event()
+        self.over = asyncio.Event()
+        self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._grant_id = grant_id
         self._hang_up = hang_up
         self._observers = observers
@@ -68,18 +74,43 @@ class LiveCall:
 
     def take(self, event: Event) -> None:
         """Note a server event of its model's."""
+        match event:
+            case {"type": str(kind)} if kind.startswith(_OF_AUDIO):
+                self.connected()
+            case {
+                "type": "session.created" | "session.updated",
+                "session": {"model": str(model)},
+            }:
+                self.record = replace(self.record, model=model[:MOST_ID])
         self._tell(self.journal.take(event, self.at_ms))
+        for hear in self._listeners:
+            hear(event)
+
+    def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
+        """Let somebody hear each event that is noted; it must not raise.
+
+        Returns:
+            Ends it.
+        """
+        self._listeners += (hear,)
+
+        def end() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not hear)
+
+        return end
+
+    def consented(self, given: bool) -> None:
+        """Say what the caller says to being recorded."""
+        self.record = replace(self.record, consent=given)
 
     def mark(self, text: str, **data: object) -> None:
         """Note something of the server's own."""
         self._tell(self.journal.mark(text, self.at_ms, **data))
 
-    def connected(self, model: str | None = None) -> None:
-        """Say that it is up, once, and which model answers."""
+    def connected(self) -> None:
+        """Say that audio can flow."""
         if self.record.connected is None:
             self.record = replace(self.record, connected=time.time())
-        if model:
-            self.record = replace(self.record, model=model)
 
     def measure(self, statistics: Mapping[str, float]) -> None:
         """Take its figures."""
@@ -94,9 +125,16 @@ class LiveCall:
         Raises:
             OffhookError: That failed.
         """
+        before = self._reason
         self.because(reason)
+        try:
+            await self._hang_up()
+        except NotFound:
+            pass  # it has ended by itself in the meantime
+        except OffhookError:
+            self._reason = before
+            raise
         self.hung_up.set()
-        await self._hang_up()
 
     def because(self, reason: str) -> None:
         """Say why it is about to end; the first reason counts."""
@@ -120,6 +158,7 @@ class LiveCall:
             usage=self.journal.usage.as_json(),
         )
         self._observers.ended(self.record)
+        self.over.set()
 
     def _tell(self, entries: list[Entry]) -> None:
         if not entries or self.record.ended is not None:
@@ -169,7 +208,7 @@ class Calls:
                 nobody's business.
         """
         call = self._calls.get(call_id)
-        if call is None or not call.belongs_to(grant_id):
+        if call is None or call.hung_up.is_set() or not call.belongs_to(grant_id):
             raise NotFound(
                 "No session found for the provided call_id", code="call_id_not_found"
             )

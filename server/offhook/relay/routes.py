@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from offhook.errors import InvalidRequest, NotFound
+from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
 from offhook.protocol.consent import Consent, require
 from offhook.protocol.disclosure import logged
@@ -19,6 +18,7 @@ from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
 from offhook.relay.callers import bearer, is_local
+from offhook.relay.records import CallRecord
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls
+    from offhook.relay.calls import Calls, LiveCall
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.operators import Operators
+    from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
+    from offhook.relay.supervisor import Supervisors
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
 
@@ -52,6 +54,7 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
+    supervisors: Supervisors
     runtime: Runtime
     operators: Operators
     leg: LegMaker | None = None
@@ -103,8 +106,14 @@ async def call(request: Request) -> Response:
         answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
     else:
         answer = await upstream.answer(offer, session)
-        relay.calls.add(
-            answer.call_id, grant.id, partial(upstream.hang_up, answer.call_id)
+        live = relay.calls.begin(
+            record_of(answer.call_id, "direct", grant, agent, session),
+            grant.id,
+            partial(upstream.hang_up, answer.call_id),
+        )
+        guarded = not may_configure(request, relay)
+        await relay.runtime.keep(
+            relay.supervisors.supervise(live, upstream, session, guarded=guarded)
         )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
@@ -120,12 +129,8 @@ async def hang_up(request: Request) -> Response:
     """`POST /v1/realtime/calls/{call_id}/hangup`: end the call of this key."""
     relay = _relay(request)
     grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
-    call_id = request.path_params["call_id"]
-    end = relay.calls.find(call_id, grant.id)
-    with contextlib.suppress(NotFound):
-        # A call that ended by itself in the meantime is what the caller wanted.
-        await end()
-    relay.calls.remove(call_id)
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    await live.hang_up("caller")
     return Response(headers=_PRIVATE)
 
 
@@ -144,6 +149,22 @@ async def health(request: Request) -> Response:
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
     """Whether a caller may have a session of its own: in development only."""
     return relay.agents.built_in and is_local(connection)
+
+
+def record_of(
+    call_id: str, path: Path, grant: Grant, agent: Agent, session: Mapping[str, Any]
+) -> CallRecord:
+    """Begin the record of a call."""
+    model = session.get("model")
+    return CallRecord(
+        call_id,
+        agent.name,
+        path,
+        time.time(),
+        model=model if isinstance(model, str) else None,
+        origin=grant.origin,
+        consent=grant.consent,
+    )
 
 
 def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
@@ -180,27 +201,28 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    consent = Consent(agent.record, given=bool(grant.consent))
     call = BridgedCall(
         leg,
         policy,
         session,
         peers,
         seconds=seconds,
-        consent=consent,
+        consent=Consent(agent.record, given=bool(grant.consent)),
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
         hook=relay.hook,
     )
     sdp = await call.answer(offer.decode(errors="replace"))
-    relay.calls.add(call.call_id, grant.id, call.hang_up)
-    await relay.runtime.keep(_held(relay, call))
+    record = record_of(call.call_id, "bridged", grant, agent, session)
+    live = relay.calls.begin(record, grant.id, call.hang_up)
+    await relay.runtime.keep(_held(relay, call, live))
     return Answer(call.call_id, sdp.encode())
 
 
-async def _held(relay: Relay, call: BridgedCall) -> None:
+async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
     try:
-        await call.run()
+        await call.run(live)
     finally:
-        relay.calls.remove(call.call_id)
+        relay.calls.end(live, call.reason)
 
 
 def _relay(request: Request) -> Relay:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,7 @@ from offhook.errors import MissingExtra, ServerError, SettingsError, redact
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
 
-    from fsspec import AbstractFileSystem
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no types
 
 _CHUNK = 2**20
 
@@ -46,7 +48,7 @@ class Storage:
             MissingExtra: Its driver is not installed.
         """
         try:
-            from fsspec.core import url_to_fs
+            from fsspec.core import url_to_fs  # type: ignore[import-untyped]
         except ModuleNotFoundError as error:
             raise MissingExtra("store", str(error.name)) from None
         try:
@@ -72,7 +74,9 @@ class Storage:
         path = f"{self._root}/{recording_id}/{name}"
         while begin < end:
             until = min(begin + _CHUNK, end)
-            piece: bytes = await self._do(self._files.cat_file, path, begin, until)
+            # By name: the order is not the same in every driver.
+            cat = partial(self._files.cat_file, path, start=begin, end=until)
+            piece: bytes = await self._do(cat)
             if not piece:
                 raise ServerError("A recording's file is short.", code="storage_failed")
             yield piece
@@ -81,11 +85,6 @@ class Storage:
     async def delete(self, recording_id: str) -> None:
         """Delete a recording's files; none may be there."""
         await self._do(self._delete, recording_id)
-
-    async def ids(self) -> list[str]:
-        """Name the recordings that are here."""
-        found: list[str] = await self._do(self._ids)
-        return found
 
     def _put(self, recording_id: str, files: list[Path]) -> None:
         place = f"{self._root}/{recording_id}"
@@ -112,15 +111,9 @@ class Storage:
         place = f"{self._root}/{recording_id}"
         # Not what was listed before: another process may have added to it.
         self._files.invalidate_cache()
-        if self._files.exists(place):
-            self._files.rm(place, recursive=True)
-
-    def _ids(self) -> list[str]:
-        self._files.invalidate_cache()
-        if not self._files.exists(self._root):
-            return []
-        names = (path.rpartition("/")[2] for path in self._files.ls(self._root, False))
-        return sorted(name for name in names if name.startswith("rec_"))
+        with suppress(FileNotFoundError):  # another process was faster
+            if self._files.exists(place):
+                self._files.rm(place, recursive=True)
 
     async def _do(self, work: Callable[..., Any], *given: Any) -> Any:
         try:

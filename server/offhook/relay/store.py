@@ -217,30 +217,32 @@ class Store:
         """
         return _recording(await self._one(recordings, recording_id))
 
-    async def recordings(
-        self, *conditions: ColumnElement[bool]
-    ) -> list[RecordingRecord]:
-        """Return the recordings that these conditions hold for, the oldest first."""
-        async with self._database.reading() as connection:
-            found = select(recordings).where(*conditions).order_by(recordings.c.began)
-            return [_recording(row) for row in await connection.execute(found)]
-
-    async def unfinished(self) -> list[RecordingRecord]:
-        """Return the recordings that nobody alive works on, and that are not whole."""
-        open_ = recordings.c.state.in_(("recording", "mastering", "failed"))
-        return await self.recordings(open_, self._free(recordings))
+    async def recordings_of(self, call_id: str) -> list[RecordingRecord]:
+        """Return the recordings of a call, the oldest first."""
+        return await self._recordings(recordings.c.call == call_id)
 
     async def expired(self, now: float) -> list[RecordingRecord]:
         """Return the recordings whose time is over, or that were given up."""
         late = recordings.c.expires <= now
-        return await self.recordings(or_(late, recordings.c.state == "deleted"))
+        return await self._recordings(or_(late, recordings.c.state == "deleted"))
+
+    # Taking over
+
+    async def adopt(self, recording: RecordingRecord) -> None:
+        """Keep a recording that nobody has told of, if that is still so."""
+        row = {**self._recording_row(recording), "node": None}
+        async with self._database.writing() as connection:
+            put = self._insert(recordings).on_conflict_do_nothing()
+            await connection.execute(put, [row])
 
     async def claim(self, recording_id: str) -> bool:
-        """Take a recording to work on it, if no other live process does."""
+        """Take a recording to work on it, if no live process does."""
+        nobody = recordings.c.node.is_(None)
+        alive = exists().where(nodes.c.id == recordings.c.node)
         async with self._database.writing() as connection:
             taken = await connection.execute(
                 update(recordings)
-                .where(recordings.c.id == recording_id, self._free(recordings))
+                .where(recordings.c.id == recording_id, or_(~alive, nobody))
                 .values(node=self._node)
             )
             return taken.rowcount == 1
@@ -349,10 +351,10 @@ class Store:
         at_work = recording.state in ("recording", "mastering")
         return row | {"files": files, "node": self._node if at_work else None}
 
-    def _free(self, table: Table) -> ColumnElement[bool]:
-        """Nobody works on it, or somebody who is not alive."""
-        alive = exists().where(nodes.c.id == table.c.node)
-        return or_(table.c.node.is_(None), ~alive)
+    async def _recordings(self, which: ColumnElement[bool]) -> list[RecordingRecord]:
+        async with self._database.reading() as connection:
+            found = select(recordings).where(which).order_by(recordings.c.began)
+            return [_recording(row) for row in await connection.execute(found)]
 
     async def _one(self, table: Table, wanted: str) -> Any:
         async with self._database.reading() as connection:
