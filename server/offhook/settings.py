@@ -249,6 +249,12 @@ class Settings(NetworkSettings):
         "auto",
         description="supervise direct calls: where that is possible, always, or never",
     )
+    max_calls: int = Field(
+        1000, ge=1, description="how many calls there may be at a time"
+    )
+    max_calls_per_caller: int = Field(
+        100, ge=1, description="how many of them may come from one address"
+    )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"
     )

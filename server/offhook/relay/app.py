@@ -19,6 +19,7 @@ from offhook.relay.agents import Agents
 from offhook.relay.call_pages import CallPages
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
+from offhook.relay.limits import Limits
 from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
@@ -82,6 +83,7 @@ def create_app(
         Grants(_revealed(settings.secret)),
         calls,
         Supervisors(calls, settings.supervise, settings.session_seconds),
+        Limits(settings.max_calls, settings.max_calls_per_caller),
         Runtime(settings, upstream, bridges=bool(bridged)),
         Operators(_revealed(settings.operator_token), operator),
         transport,

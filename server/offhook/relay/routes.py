@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import address_of, bearer, is_local
 from offhook.relay.records import CallRecord
 from offhook.upstream.base import Answer
 
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls, LiveCall
+    from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.limits import Limits
     from offhook.relay.operators import Operators
     from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
@@ -55,6 +57,7 @@ class Relay:
     grants: Grants
     calls: Calls
     supervisors: Supervisors
+    limits: Limits
     runtime: Runtime
     operators: Operators
     leg: LegMaker | None = None
@@ -97,23 +100,29 @@ async def call(request: Request) -> Response:
     agent = relay.agents.find(grant.agent)
     require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
-    upstream = await relay.runtime.upstream()
-    # From here on the grant is gone, whatever happens: a create may be billed.
-    minted = relay.grants.spend(grant, time.time())
-    session = own or minted or agent.session
-    if relay.leg or agent.media == "bridged":
+    with contextlib.ExitStack() as place:
+        place.callback(relay.limits.take(address_of(request)))
+        upstream = await relay.runtime.upstream()
+        # From here on the grant is gone, whatever happens: a create may be billed.
+        minted = relay.grants.spend(grant, time.time())
+        session = own or minted or agent.session
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
-    else:
-        answer = await upstream.answer(offer, session)
-        live = relay.calls.begin(
-            record_of(answer.call_id, "direct", grant, agent, session),
-            grant.id,
-            partial(upstream.hang_up, answer.call_id),
-        )
-        guarded = not may_configure(request, relay)
+        bridged = None
+        if relay.leg or agent.media == "bridged":
+            bridged = await _bridged(relay, grant, session, agent, fixed=fixed)
+            sdp = await bridged.answer(offer.decode(errors="replace"))
+            answer = Answer(bridged.call_id, sdp.encode())
+            end: HangUp = bridged.hang_up
+        else:
+            answer = await upstream.answer(offer, session)
+            end = partial(upstream.hang_up, answer.call_id)
+        path: Path = "bridged" if bridged else "direct"
+        record = record_of(answer.call_id, path, grant, agent, session)
+        live = relay.calls.begin(record, grant.id, end, place.pop_all().close)
         await relay.runtime.keep(
-            relay.supervisors.supervise(live, upstream, session, guarded=guarded)
+            _held(relay, bridged, live)
+            if bridged
+            else relay.supervisors.supervise(live, upstream, session, guarded=fixed)
         )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
@@ -179,12 +188,11 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 async def _bridged(
     relay: Relay,
     grant: Grant,
-    offer: bytes,
     session: Mapping[str, Any],
     agent: Agent,
     *,
     fixed: bool,
-) -> Answer:
+) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
     from offhook.relay import model_legs
@@ -201,7 +209,7 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    call = BridgedCall(
+    return BridgedCall(
         leg,
         policy,
         session,
@@ -211,11 +219,6 @@ async def _bridged(
         studio=await relay.runtime.studio() if agent.record != "never" else None,
         hook=relay.hook,
     )
-    sdp = await call.answer(offer.decode(errors="replace"))
-    record = record_of(call.call_id, "bridged", grant, agent, session)
-    live = relay.calls.begin(record, grant.id, call.hang_up)
-    await relay.runtime.keep(_held(relay, call, live))
-    return Answer(call.call_id, sdp.encode())
 
 
 async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:

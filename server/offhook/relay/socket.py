@@ -21,7 +21,7 @@ from offhook.http.handshake import (
     refuse_socket,
 )
 from offhook.http.race import first
-from offhook.relay.callers import bearer
+from offhook.relay.callers import address_of, bearer
 from offhook.relay.routes import may_configure, policy_for
 from offhook.wire.base import close_frame
 from offhook.wire.frames import EXTENSION, Direct
@@ -80,6 +80,7 @@ class RealtimeSocket:
                     await accept(websocket)
                     await refuse_beta(websocket)
                     return
+                stack.callback(relay.limits.take(address_of(websocket)))
                 upstream = await relay.runtime.upstream()
                 # From here on the grant is gone, whatever happens.
                 session = _spent(grant, relay)
