@@ -25,7 +25,6 @@ from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.relay.socket import RealtimeSocket
-from offhook.relay.supervisor import Supervisors
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
@@ -76,19 +75,6 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    calls = Calls(observers)
-    relay = routes.Relay(
-        settings,
-        known,
-        Grants(_revealed(settings.secret)),
-        calls,
-        Supervisors(calls, settings.supervise, settings.session_seconds),
-        Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(settings, upstream, bridges=bool(bridged)),
-        Operators(_revealed(settings.operator_token), operator),
-        transport,
-        on_bridged,
-    )
     app = Starlette(
         routes=_routes(_page(settings, known, upstream, bridged)),
         middleware=[Middleware(Origins, allowed=settings.origins)],
@@ -96,7 +82,17 @@ def create_app(
         lifespan=_lifespan,
     )
     app.router.default = not_found
-    app.state.relay = relay
+    app.state.relay = routes.Relay(
+        settings,
+        known,
+        Grants(_revealed(settings.secret)),
+        Calls(observers),
+        Limits(settings.max_calls, settings.max_calls_per_caller),
+        Runtime(settings, upstream, bridges=bool(bridged)),
+        Operators(_revealed(settings.operator_token), operator),
+        transport,
+        on_bridged,
+    )
     return app
 
 

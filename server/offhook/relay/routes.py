@@ -6,7 +6,7 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -20,6 +20,7 @@ from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
 from offhook.relay.callers import address_of, bearer, is_local
 from offhook.relay.records import CallRecord
+from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from offhook.relay.operators import Operators
     from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
-    from offhook.relay.supervisor import Supervisors
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
 
@@ -48,7 +48,7 @@ _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relay:
     """What the routes share."""
 
@@ -56,12 +56,17 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
-    supervisors: Supervisors
     limits: Limits
     runtime: Runtime
     operators: Operators
     leg: LegMaker | None = None
     hook: Hook | None = None
+
+    @cached_property
+    def supervisors(self) -> Supervisors:
+        """What stays with direct calls."""
+        mode, seconds = self.settings.supervise, self.settings.session_seconds
+        return Supervisors(self.calls, mode, seconds)
 
 
 async def mint(request: Request) -> Response:
