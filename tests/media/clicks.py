@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import random
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from offhook.audio import opus, to_float
 from offhook.media.codec import Decoder
 from offhook.protocol import ogg
-from offhook.protocol.rtp import Packet
 from tests.media.opus import RATE, encoded
+from tests.protocol.sources import Sent, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
 # What is encoded, and then said again and again: a click a second.
 LOOP_S = 12
-# In each second, so that it is all in one packet.
+# In each second, so that a click is all in one packet.
 CLICK_S = 0.423
-
-
-class Came(NamedTuple):
-    """A packet that has come, and when."""
-
-    packet: Packet
-    at: float
 
 
 class Said(NamedTuple):
@@ -41,7 +33,7 @@ class Said(NamedTuple):
             encoder is late by a third of a packet or more.
     """
 
-    packets: list[Came]
+    packets: list[Sent]
     clicks: list[float]
 
 
@@ -69,12 +61,8 @@ def say(
     click_s: float = CLICK_S,
     noise: float = 0.002,
     dtx: bool = False,
-    live: bool = True,
     drift: float = 0.0,
-    delay: Callable[[float], float | None] = lambda _: 0.0,
-    stalls: Iterable[tuple[float, float]] = (),
-    renewed: Iterable[float] = (),
-    silent: Callable[[float], bool] = lambda _: False,
+    **how: Any,
 ) -> Said:
     """Say something.
 
@@ -84,46 +72,24 @@ def say(
         click_s: When in each second it clicks.
         noise: Of the room, 1 for full scale.
         dtx: Whether packets are left out where it is quiet.
-        live: Whether a packet leaves when it has been said, or before it is heard.
         drift: How much faster the source's clock is.
-        delay: How late a packet comes that is sent at a time; None loses it.
-        stalls: When the source stands still, and for how long: its timestamps do, too.
-        renewed: When it goes on as another source.
-        silent: Whether nothing is sent at a time, and the timestamps go on.
+        how: See `send`.
     """
     loop = payloads(ms, click_s, noise, dtx)
-    pauses, sources = sorted(stalls), sorted(renewed)
-    rng = random.Random(5)
-    base, ssrc, number, stood = rng.randrange(2**32), rng.randrange(2**32), 65000, 0.0
-    came, clicks, again, before = [], list[float](), list[float](), -1
-    for index in range(round(seconds * 1000 / ms)):
-        media = index * ms / 1000
-        at = media / (1 + drift) + stood
-        while pauses and pauses[0][0] <= at:
-            stood += pauses.pop(0)[1]
-            at = media / (1 + drift) + stood
-        if at >= seconds:
-            break
-        while sources and sources[0] <= at:
-            sources.pop(0)
-            base, ssrc = rng.randrange(2**32), rng.randrange(2**32)
-            number = rng.randrange(2**16)
-        payload = loop[index % len(loop)]
-        if silent(at) or (dtx and len(payload) <= 2):
-            continue
-        number += 1
-        left = at + ms / 1000 if live else at
-        late = delay(left)
-        if late is None:
-            continue
-        timestamp = (base + index * ms * 48) & 0xFFFFFFFF
-        packet = Packet(111, False, number & 0xFFFF, timestamp, ssrc, payload)
-        came.append(Came(packet, left + late))
-        clicks += again if before == index - 1 else []
-        before = index
-        again = [at + t / (1 + drift) for t in _clicks(media, ms, click_s)]
-    came.sort(key=lambda c: c.at)
-    return Said(came, clicks)
+
+    def payload(index: int) -> bytes:
+        data = loop[index % len(loop)]
+        return b"" if dtx and len(data) <= 2 else data
+
+    sent = send(seconds, payload, ms=ms, drift=drift, **how)
+    came = {one.index for one in sent}
+    clicks = [
+        one.said + after / (1 + drift)
+        for one in sent
+        if one.index + 1 in came
+        for after in _clicks(one.index * ms / 1000, ms, click_s)
+    ]
+    return Said(sent, sorted(clicks))
 
 
 def _clicks(media: float, ms: int, click_s: float) -> Iterator[float]:
