@@ -282,15 +282,12 @@ async def test_what_waited_for_a_sound_was_not_heard(
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
-        began = asyncio.get_running_loop().time()
-        await caller.until("response.done")
         begin.set()
-        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         speech = await speak("Stop it. What is two plus two?")
         caller.microphone.say(bytes(48000) + speech)
         await caller.until("output_audio_buffer.cleared")
         cut = await caller.until("conversation.item.truncated")
-        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+        assert cut["audio_end_ms"] < 400
 
 
 async def test_a_model_that_takes_no_audio_ends_the_call(
@@ -410,3 +407,29 @@ def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
         create_app(settings, agents=SUPPORT)
     with pytest.raises(SettingsError, match="'default' are bridged"):
         create_app(settings, transport=Singer)
+
+
+def recorded(record: str, **given: Any) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "record": record, **given}}
+
+
+async def test_what_is_not_the_callers_to_say_is_told(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.send("offhook.recording.consent", event_id="mine")
+        error = (await caller.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("invalid_value", "mine")
+        caller.send("conversation.item.create", item=SAID)
+        await caller.until("conversation.item.done")
+
+
+async def test_a_call_that_has_to_be_recorded_ends_without_consent(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("required")) as relay:
+        url = f"{relay.url}/v1"
+        key = await relay.grant({"consent": {"recording": True}})
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("offhook.recording.withdraw")
+            error = (await caller.until("error"))["error"]
+            assert error["code"] == "consent_required"
+            await caller.closed()

@@ -119,6 +119,7 @@ def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
         *CallPages().routes(),
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
+        Route("/v1/offhook/agent", routes.about),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -186,6 +187,12 @@ def _page(
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
+    if settings.keys == "upstream" and agents.recorded:
+        raise SettingsError(
+            f"The calls of {agents.recorded[0]!r} are recorded, which "
+            "OFFHOOK_KEYS=upstream makes impossible: leave one of the two",
             code="invalid_settings",
         )
     direct = settings.keys == "upstream" and url is not None
