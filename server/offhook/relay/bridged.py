@@ -121,9 +121,7 @@ class BridgedCall:
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             if self._studio:
-                recording = CallRecording(
-                    self._studio, live, self._consent, self._tell
-                )
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
                 self._recording = recording
                 # Ends last of all: nobody waits for a disk.
                 beside(stack, recording.run())
