@@ -101,6 +101,7 @@ async def call(request: Request) -> Response:
     # From here on the grant is gone, whatever happens: a create may be billed.
     minted = relay.grants.spend(grant, time.time())
     session = own or minted or agent.session
+    more: dict[str, str] = {}
     if relay.leg or agent.media == "bridged":
         fixed = not may_configure(request, relay)
         answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
@@ -115,12 +116,13 @@ async def call(request: Request) -> Response:
         await relay.runtime.keep(
             relay.supervisors.supervise(live, upstream, session, guarded=guarded)
         )
+        more = _teed(agent, grant)
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {**_PRIVATE, **more, "Location": f"/v1/realtime/calls/{answer.call_id}"},
         "application/sdp",
     )
 
@@ -134,6 +136,38 @@ async def hang_up(request: Request) -> Response:
     return Response(headers=_PRIVATE)
 
 
+async def record(request: Request) -> Response:
+    """`POST /v1/offhook/calls/{call_id}/recording`: take both sides of a call, too."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    agent = relay.agents.find(grant.agent)
+    if agent.record == "never" or live.record.path != "direct" or live.teed:
+        raise InvalidRequest(
+            "This call is not to be recorded by a tee, or is already.",
+            code="not_recorded",
+            status=409,
+        )
+    offer, _ = await read_offer(request, relay.settings.body_seconds)
+    text = check_offer(offer)
+    peers, studio = await relay.runtime.peers(), await relay.runtime.studio()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.tee import TeeCall
+
+    consent = Consent(agent.record, given=bool(grant.consent))
+    seconds = relay.settings.session_seconds
+    tee = TeeCall(live, consent, studio, peers, seconds=seconds)
+    # Before anything is waited for: there is one tee, whoever else asks.
+    live.teed = True
+    try:
+        answer = await tee.answer(text)
+    except BaseException:
+        live.teed = False
+        raise
+    await relay.runtime.keep(tee.run())
+    return Response(answer, 201, _PRIVATE, "application/sdp")
+
+
 async def about(request: Request) -> Response:
     """`GET /v1/offhook/agent`: what a page has to know before it calls."""
     agent = _relay(request).agents.find(request.query_params.get("agent"))
@@ -144,6 +178,14 @@ async def about(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """`GET /healthz`: the server runs."""
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
+
+
+def _teed(agent: Agent, grant: Grant) -> dict[str, str]:
+    """Tell a page whether it has to send both sides of a call for its recording."""
+    if agent.record == "never":
+        return {}
+    consent = Consent(agent.record, given=bool(grant.consent))
+    return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
 
 
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
