@@ -7,13 +7,11 @@ import { Transcript } from "./transcript.js";
 
 const STEP = 5;
 const LEAP = 30;
-const POLL = 2000;
 
 const player = element("#player");
 const audio = /** @type {HTMLAudioElement | null} */ (document.querySelector("#audio"));
 
 if (audio) play(audio);
-else if (["recording", "mastering"].includes(player.dataset.state ?? "")) setTimeout(watch, POLL);
 
 /** @param {HTMLAudioElement} audio */
 function play(audio) {
@@ -30,7 +28,8 @@ function play(audio) {
   for (const id of ["#controls", "#hint"]) element(id).hidden = false;
   drawWaves(lanes);
 
-  audio.addEventListener("durationchange", () => (lanes.end = audio.duration));
+  audio.addEventListener("durationchange", measure);
+  measure(); // it may be known by now
   for (const type of ["play", "pause", "ended"]) audio.addEventListener(type, changed);
   for (const type of ["timeupdate", "seeking"]) audio.addEventListener(type, show);
   audio.addEventListener("error", () => trouble("The recording cannot be played here: download it below."));
@@ -52,6 +51,10 @@ function play(audio) {
   });
   document.addEventListener("keydown", press);
 
+  function measure() {
+    if (Number.isFinite(audio.duration)) lanes.end = audio.duration;
+  }
+
   function toggle() {
     if (audio.paused) audio.play().catch(() => {});
     else audio.pause();
@@ -61,6 +64,7 @@ function play(audio) {
   function seek(seconds) {
     const end = Number.isFinite(audio.duration) ? audio.duration : Infinity;
     audio.currentTime = Math.min(Math.max(0, seconds), end);
+    show();
   }
 
   /** @param {boolean} forward */
@@ -144,22 +148,6 @@ async function drawWaves(lanes) {
     lanes.draw("model", model, perSecond);
   } catch {
     trouble("The waveforms could not be loaded. The recording can be played all the same.");
-  }
-}
-
-/** Waits for a recording that is being made. */
-async function watch() {
-  const response = await fetch(player.dataset.page ?? "").catch(() => undefined);
-  if (response && !response.ok) return;
-  const recording = (await response?.json())?.recording;
-  const state = recording?.state ?? player.dataset.state;
-  const progress = /** @type {HTMLProgressElement} */ (element("#progress"));
-  if (state !== player.dataset.state) {
-    element("#news").textContent = "The recording has moved on: the page loads again.";
-    location.reload();
-  } else {
-    if (state === "mastering") progress.value = recording.progress;
-    setTimeout(watch, POLL);
   }
 }
 

@@ -243,6 +243,14 @@ class Settings(NetworkSettings):
         None,
         description="SQL URL of the calls (none: SQLite in `data`; `none`: keep none)",
     )
+    recordings: str | None = Field(
+        None,
+        description="where recordings are: a folder, or a URL like s3://bucket/folder "
+        "(none: in `data`)",
+    )
+    keep_days: float = Field(
+        30, gt=0, description="when calls and their recordings are deleted"
+    )
     operator_token: SecretStr | None = Field(
         None,
         min_length=16,
@@ -265,6 +273,12 @@ class Settings(NetworkSettings):
     supervise: Literal["auto", "required", "off"] = Field(
         "auto",
         description="supervise direct calls: where that is possible, always, or never",
+    )
+    max_calls: int = Field(
+        1000, ge=1, description="how many calls there may be at a time"
+    )
+    max_calls_per_caller: int = Field(
+        100, ge=1, description="how many of them may come from one address"
     )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from offhook.errors import NotFound
@@ -21,13 +23,17 @@ def record(call_id: str = "rtc_1") -> CallRecord:
 
 def test_a_call_belongs_to_its_grant_until_it_ends() -> None:
     calls = Calls()
-    call = calls.begin(record(), "grant", hang_up)
+    ended: list[str] = []
+    call = calls.begin(record(), "grant", hang_up, partial(ended.append, "rtc_1"))
     assert calls.find("rtc_1", "grant") is call
     assert [*calls] == [call]
     with pytest.raises(NotFound) as error:
         calls.find("rtc_1", "stranger")
     assert (error.value.status, error.value.code) == (404, "call_id_not_found")
+    assert ended == []
     calls.end(call, "caller")
+    calls.end(call, "caller")
+    assert ended == ["rtc_1"]
     with pytest.raises(NotFound):
         calls.find("rtc_1", "grant")
     assert [*calls] == []

@@ -218,7 +218,7 @@ class Fickle(OpenAIUpstream):
 
 
 async def test_an_upstream_that_is_not_ready_yet_is_asked_again(local_url: str) -> None:
-    failures = [NotFound("not yet"), UpstreamError("not yet")]
+    failures: list[Exception] = [NotFound("not yet"), UpstreamError("not yet")]
     upstream = Fickle(local_url, failures)
     async with supervised(upstream, Witness()):
         await asyncio.wait_for(upstream.wires.get(), 10)

@@ -108,6 +108,7 @@ class Peer:
         self._track = PulledTrack(pull) if pull else None
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._reached = asyncio.Event()
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -151,7 +152,12 @@ class Peer:
             # Bytes: what an offer starts is less than itself, and not much.
             allowance = min(len(offer), _MAX_CHECK_BYTES)
             self._filters = harden(
-                self._connection, self._network, self._servers, self._break, allowance
+                self._connection,
+                self._network,
+                self._servers,
+                self._break,
+                allowance,
+                self._reached.set,
             )
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
@@ -185,6 +191,10 @@ class Peer:
         async with AsyncExitStack() as stack:
             beside(stack, self._watch())
             await self._closed.wait()
+
+    async def reached(self) -> None:
+        """Return when the caller has proved that the answer reached it."""
+        await self._reached.wait()
 
     async def connected(self) -> None:
         """Return when the caller has connected, or the call is over."""
@@ -324,6 +334,7 @@ class Peer:
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
+            self._reached.set()
             self._settle()
         elif state in ("failed", "closed"):
             self._end()

@@ -151,6 +151,9 @@ class BridgedCall:
 
     async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
+        # A session costs money from its beginning. The caller has the answer now, and
+        # is still to connect; who never does costs nothing.
+        await self._peer.reached()
         try:
             await self._leg.connect()
             await self._converse(live)

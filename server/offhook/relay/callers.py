@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from offhook.addresses import is_loopback
@@ -24,6 +25,25 @@ def bearer(request: HTTPConnection) -> str:
             code="invalid_api_key",
         )
     return key.strip()
+
+
+def address_of(request: HTTPConnection) -> str | None:
+    """Whom a request comes from, as far as the server tells; None if it does not.
+
+    Of IPv6 it is the network: who has one address there has 2^64.
+    """
+    if request.client is None:
+        return None
+    host = request.client.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # as a proxy's header has it
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def is_local(request: HTTPConnection) -> bool:

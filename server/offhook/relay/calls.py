@@ -36,6 +36,7 @@ class LiveCall:
         grant_id: Of the grant that opened it.
         hang_up: Ends it.
         observers: Are told what happens.
+        ended: Called once, when it has ended.
 
     Attributes:
         record: What is known of it now.
@@ -51,6 +52,7 @@ class LiveCall:
         grant_id: str,
         hang_up: HangUp,
         observers: Observers,
+        ended: Callable[[], None] | None = None,
     ) -> None:
         self.record = record
         self.journal = Journal()
@@ -63,7 +65,7 @@ class LiveCall:
         self._observers = observers
         self._began = time.monotonic()
         self._reason: str | None = None
-        self._turns = 0
+        self._ended = ended
 
     @property
     def at_ms(self) -> float:
@@ -161,6 +163,8 @@ class LiveCall:
         )
         self._observers.ended(self.record)
         self.over.set()
+        if self._ended:
+            self._ended()
 
     def _tell(self, entries: list[Entry]) -> None:
         if not entries or self.record.ended is not None:
@@ -193,11 +197,17 @@ class Calls:
         """Give the live calls, oldest first."""
         return iter(tuple(self._calls.values()))
 
-    def begin(self, record: CallRecord, grant_id: str, hang_up: HangUp) -> LiveCall:
-        """Know a call from now on."""
+    def begin(
+        self,
+        record: CallRecord,
+        grant_id: str,
+        hang_up: HangUp,
+        ended: Callable[[], None] | None = None,
+    ) -> LiveCall:
+        """Know a call from now on; `ended` is called once, when it has ended."""
         if len(self._calls) >= self._limit:
             del self._calls[next(iter(self._calls))]
-        call = LiveCall(record, grant_id, hang_up, self._observers)
+        call = LiveCall(record, grant_id, hang_up, self._observers, ended)
         self._calls[record.id] = call
         call.begin()
         return call

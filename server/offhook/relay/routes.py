@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -17,8 +18,9 @@ from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import address_of, bearer, is_local
 from offhook.relay.records import CallRecord
+from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
@@ -28,12 +30,13 @@ if TYPE_CHECKING:
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls, LiveCall
+    from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.limits import Limits
+    from offhook.relay.links import Links
     from offhook.relay.operators import Operators
     from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
-    from offhook.relay.supervisor import Supervisors
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
 
@@ -46,7 +49,7 @@ _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relay:
     """What the routes share."""
 
@@ -54,11 +57,18 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
-    supervisors: Supervisors
+    limits: Limits
     runtime: Runtime
     operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
+
+    @cached_property
+    def supervisors(self) -> Supervisors:
+        """What stays with direct calls."""
+        mode, seconds = self.settings.supervise, self.settings.session_seconds
+        return Supervisors(self.calls, mode, seconds)
 
 
 async def mint(request: Request) -> Response:
@@ -97,32 +107,41 @@ async def call(request: Request) -> Response:
     agent = relay.agents.find(grant.agent)
     require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
-    upstream = await relay.runtime.upstream()
-    # From here on the grant is gone, whatever happens: a create may be billed.
-    minted = relay.grants.spend(grant, time.time())
-    session = own or minted or agent.session
-    more: dict[str, str] = {}
-    if relay.leg or agent.media == "bridged":
+    consent = Consent(agent.record, given=bool(grant.consent))
+    with contextlib.ExitStack() as place:
+        place.callback(relay.limits.take(address_of(request)))
+        upstream = await relay.runtime.upstream()
+        # From here on the grant is gone, whatever happens: a create may be billed.
+        minted = relay.grants.spend(grant, time.time())
+        session = own or minted or agent.session
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
-    else:
-        answer = await upstream.answer(offer, session)
-        live = relay.calls.begin(
-            record_of(answer.call_id, "direct", grant, agent, session),
-            grant.id,
-            partial(upstream.hang_up, answer.call_id),
-        )
-        guarded = not may_configure(request, relay)
+        bridged = None
+        if relay.leg or agent.media == "bridged":
+            bridged = await _bridged(relay, session, agent, consent, fixed=fixed)
+            sdp = await bridged.answer(offer.decode(errors="replace"))
+            answer = Answer(bridged.call_id, sdp.encode())
+            end: HangUp = bridged.hang_up
+        else:
+            answer = await upstream.answer(offer, session)
+            end = partial(upstream.hang_up, answer.call_id)
+        path: Path = "bridged" if bridged else "direct"
+        record = record_of(answer.call_id, path, grant, agent, session)
+        live = relay.calls.begin(record, grant.id, end, place.pop_all().close)
         await relay.runtime.keep(
-            relay.supervisors.supervise(live, upstream, session, guarded=guarded)
+            _held(relay, bridged, live)
+            if bridged
+            else relay.supervisors.supervise(live, upstream, session, guarded=fixed)
         )
-        more = _teed(agent, grant)
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, **more, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {
+            **_PRIVATE,
+            **({} if bridged else _teed(agent, consent)),
+            "Location": f"/v1/realtime/calls/{answer.call_id}",
+        },
         "application/sdp",
     )
 
@@ -180,11 +199,10 @@ async def health(request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
 
 
-def _teed(agent: Agent, grant: Grant) -> dict[str, str]:
+def _teed(agent: Agent, consent: Consent) -> dict[str, str]:
     """Tell a page whether it has to send both sides of a call for its recording."""
     if agent.record == "never":
         return {}
-    consent = Consent(agent.record, given=bool(grant.consent))
     return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
 
 
@@ -220,13 +238,12 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 async def _bridged(
     relay: Relay,
-    grant: Grant,
-    offer: bytes,
     session: Mapping[str, Any],
     agent: Agent,
+    consent: Consent,
     *,
     fixed: bool,
-) -> Answer:
+) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
     from offhook.relay import model_legs
@@ -243,21 +260,16 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    call = BridgedCall(
+    return BridgedCall(
         leg,
         policy,
         session,
         peers,
         seconds=seconds,
-        consent=Consent(agent.record, given=bool(grant.consent)),
+        consent=consent,
         studio=await relay.runtime.studio() if agent.record != "never" else None,
         hook=relay.hook,
     )
-    sdp = await call.answer(offer.decode(errors="replace"))
-    record = record_of(call.call_id, "bridged", grant, agent, session)
-    live = relay.calls.begin(record, grant.id, call.hang_up)
-    await relay.runtime.keep(_held(relay, call, live))
-    return Answer(call.call_id, sdp.encode())
 
 
 async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
