@@ -120,9 +120,7 @@ class BridgedCall:
         began = time.monotonic()
         async with AsyncExitStack() as stack:
             if self._studio:
-                recording = CallRecording(
-                    self._studio, live, self._consent, self._tell
-                )
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
                 self._recording = recording
                 # Ends last of all: nobody waits for a disk.
                 beside(stack, recording.run())
@@ -219,6 +217,7 @@ class BridgedCall:
             self._bridge.refuse(error, event)
             self._act()
         if self._consent.over:
+            self._left = "consent"
             self._fail("This call may not go on unrecorded.", "consent_required")
             self._ended.set()
 

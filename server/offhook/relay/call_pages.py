@@ -135,11 +135,13 @@ class CallPages:
 
     async def delete(self, request: Request) -> Response:
         """`POST /calls/{call_id}/delete`, or `DELETE`: all that is kept of a call."""
-        store = await _store(request)
-        call = await store.call(request.path_params["call_id"])
-        await store.delete(call.id)
+        call_id = request.path_params["call_id"]
+        recordings = await _relay(request).runtime.recordings()
+        if recordings is None:
+            raise nothing_kept()
+        await recordings.delete_call(call_id)
         if request.method == "DELETE":
-            body = {"object": "call.deleted", "id": call.id, "deleted": True}
+            body = {"object": "call.deleted", "id": call_id, "deleted": True}
             return JSONResponse(body, headers=_HEADERS)
         return RedirectResponse("../../calls", 303, _HEADERS)
 
@@ -224,10 +226,17 @@ def _relay(request: Request) -> Relay:
 async def _store(request: Request) -> Store:
     store = await _relay(request).runtime.store()
     if store is None:
-        raise NotFound(
-            "No calls are kept here: OFFHOOK_STORE is `none`.", code="no_store"
-        )
+        raise nothing_kept()
     return store
+
+
+def nothing_kept() -> NotFound:
+    """Say that there are no calls."""
+    return NotFound(
+        "No calls are kept here: OFFHOOK_STORE is `none`, or offhook[store] is not "
+        "installed.",
+        code="no_store",
+    )
 
 
 def _root(request: Request) -> str:
