@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Any
 
 import pytest
 from av import AudioFrame, CodecContext, Packet
@@ -43,8 +44,8 @@ def test_packets_of_several_frames(packet: bytes, samples: int) -> None:
 
 
 def decoded_samples(packets: list[bytes], decoder: str) -> list[int]:
-    codec = CodecContext.create(decoder, "r")
-    codec.layout, codec.sample_rate = "mono", 48000  # type: ignore[attr-defined]
+    codec: Any = CodecContext.create(decoder, "r")
+    codec.layout, codec.sample_rate = "mono", 48000
     return [sum(f.samples for f in codec.decode(Packet(p))) for p in packets]
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 LOOP_S = 12
 # In each second, so that a click is all in one packet.
 CLICK_S = 0.423
+# Where a click is looked for, and what of it is heard at least.
+_AROUND_S, _LOUD = 0.15, 4.0
 
 
 class Said(NamedTuple):
@@ -82,12 +84,12 @@ def say(
         return b"" if dtx and len(data) <= 2 else data
 
     sent = send(seconds, payload, ms=ms, drift=drift, **how)
-    came = {one.index for one in sent}
+    came = {one.number for one in sent}
     clicks = [
         one.said + after / (1 + drift)
         for one in sent
-        if one.index + 1 in came
-        for after in _clicks(one.index * ms / 1000, ms, click_s)
+        if one.number + 1 in came
+        for after in _clicks(one.number * ms / 1000, ms, click_s)
     ]
     return Said(sent, sorted(clicks))
 
@@ -105,44 +107,35 @@ def tracks(data: bytes) -> tuple[list[bytes], int]:
     return [p for page in pages[2:] for p in page.packets], pages[-1].granule
 
 
-def heard(packets: Iterable[bytes], size: int = RATE) -> Iterator[NDArray[np.float32]]:
-    """Decode packets, at 24 kHz, from where a player begins; a second at a time."""
-    decoder, waiting = Decoder(), bytearray()
-    skip = ogg.PRE_SKIP
-    for packet in packets:
-        samples = 2 * (opus.duration(packet) // 2)
-        waiting += decoder.decode(packet).ljust(samples, b"\0")
-        if skip:
-            del waiting[:skip]
-            skip = 0
-        while len(waiting) >= 2 * size:
-            yield to_float(bytes(waiting[: 2 * size]))
-            del waiting[: 2 * size]
-    yield to_float(bytes(waiting))
+def errors_ms(packets: Iterable[bytes], clicks: list[float]) -> NDArray[np.float64]:
+    """How far clicks are heard from when they were said; NaN where there is none."""
+    t = np.arange(-48, 48) / RATE
+    wave = np.exp(2j * np.pi * 2000 * t) * np.hanning(96)
+    errors = []
+    for piece in _around(packets, clicks):
+        envelope = abs(np.convolve(piece, wave, "same"))
+        at = int(np.argmax(envelope))
+        error = 1000 * (at / RATE - _AROUND_S)
+        errors.append(error if envelope[at] > _LOUD else np.nan)
+    return np.array(errors)
 
 
-def found(packets: Iterable[bytes]) -> NDArray[np.float64]:
-    """When clicks are heard."""
-    pcm = np.concatenate(list(heard(packets)))
-    t = np.arange(-96, 96) / RATE
-    wave = np.exp(2j * np.pi * 2000 * t) * np.hanning(192) ** 2
-    envelope = abs(np.convolve(pcm, wave, "same"))
-    loud = envelope > 0.25 * np.quantile(envelope, 0.9995)
-    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
-    times, last = [], -1.0
-    for begin, end in edges.reshape(-1, 2):
-        at = (begin + int(np.argmax(envelope[begin:end]))) / RATE
-        if at - last > 0.1:
-            times.append(at)
-            last = at
-    return np.array(times)
-
-
-def errors(said: Iterable[float], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each that was said is from the nearest that is heard."""
-    wanted = np.array(list(said))
-    after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
-    nearest: NDArray[np.float64] = np.minimum(
-        abs(times[after] - wanted), abs(times[after - 1] - wanted)
-    )
-    return nearest
+def _around(
+    packets: Iterable[bytes], times: list[float]
+) -> Iterator[NDArray[np.float32]]:
+    """Decode packets, as a player does, and give what is heard around some times."""
+    decoder, kept = Decoder(), bytearray()
+    begins = -(ogg.PRE_SKIP // 2)  # of what is kept, in samples
+    coming = iter(packets)
+    for time in times:
+        begin, end = (round((time + d) * RATE) for d in (-_AROUND_S, _AROUND_S))
+        while begins + len(kept) // 2 < end and (packet := next(coming, None)):
+            kept += decoder.decode(packet).ljust(opus.duration(packet), b"\0")
+            # Some packets may be needed again, for the next time.
+            old = min(begin, begins + len(kept) // 2) - begins
+            if old > 0:
+                del kept[: 2 * old]
+                begins += old
+        first = 2 * max(0, begin - begins)
+        piece = bytes(kept[first : first + 2 * (end - begin)])
+        yield to_float(piece.ljust(2 * (end - begin), b"\0"))

@@ -18,12 +18,12 @@ class Sent(NamedTuple):
     """A packet that has come.
 
     Attributes:
-        index: Which one it is of those that were said.
+        number: Which one it is of those that were said.
         said: When what is in it began.
         came: When it came.
     """
 
-    index: int
+    number: int
     said: float
     came: float
     packet: Packet

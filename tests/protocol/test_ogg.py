@@ -33,7 +33,9 @@ def read(data: bytes, piece: int = 2**20) -> list[ogg.Page]:
 def test_what_is_written_is_read(pages: list[list[bytes]], piece: int) -> None:
     data = written(*pages)
     found = read(data, piece)
-    assert [p for page in found[2:] for p in page.packets] == sum(pages, [])
+    assert [p for page in found[2:] for p in page.packets] == [
+        payload for page in pages for payload in page
+    ]
     assert [page.sequence_number for page in found] == list(range(len(found)))
     assert [page.last for page in found] == [False] * (len(found) - 1) + [True]
     assert found[-1].granule == 960 * sum(map(len, pages))
@@ -50,7 +52,7 @@ def test_what_is_more_than_a_page_holds_goes_to_the_next() -> None:
 def test_ffmpeg_plays_it() -> None:
     payloads = encoded(tone(300, 3))
     data = written(payloads[:25], payloads[25:])
-    with av.open(BytesIO(data)) as file:
+    with av.open(BytesIO(data), "r") as file:
         assert file.streams.audio[0].metadata == {"TITLE": "caller"}
         samples = sum(frame.samples for frame in file.decode(audio=0))
     assert samples == 3 * 48000 - ogg.PRE_SKIP

@@ -26,6 +26,8 @@ _MOST_ENTRIES = 10_000
 _MOST_CHARACTERS = 4 * 2**20
 # Items that were noted, so that they are noted once, and sounds that play.
 _RECENT = 64
+# The most frequent, which only the model's turns are made of.
+_OF_SOUND = ("response.output_audio.delta", "response.output_audio_transcript.delta")
 _ADDED = ("conversation.item.added", "conversation.item.created")
 _SOUND = "offhook.sound."
 _OURS = "offhook."
@@ -69,11 +71,13 @@ class Journal:
             What is over with it.
         """
         self._now = now = max(self._now, at_ms)
-        self.usage.take(event)
-        told = self._caller.take(event, now)
-        told += self._model.take(event, now, self._caller.ended_ms)
+        told = self._model.take(event, now, self._caller.ended_ms)
         if self._model.sounded is not None:
             self._answered(self._model.sounded)
+        if event.get("type") in _OF_SOUND:
+            return self._keep(told)
+        self.usage.take(event)
+        told += self._caller.take(event, now)
         told += self._tools.take(event, now)
         told += self._simple(event)
         return self._keep(told)

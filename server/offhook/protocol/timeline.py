@@ -43,7 +43,7 @@ _WINDOW = 10 * CLOCK_RATE
 # A packet that is later than this says no more about jitter; it is a mean of some 10 s.
 _MOST_JITTER = 100 * _MS
 _JITTER_OF = 512
-# Of so few packets, about as late, all may be so by chance; of yet fewer not by so much.
+# So few packets may all be about as late by chance; of yet fewer not by so much.
 _FEW, _FEWEST = 5, 3
 _ALIKE = 30 * _MS
 _FAR = 60 * _MS
