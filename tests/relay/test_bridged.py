@@ -17,6 +17,7 @@ from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -80,7 +81,7 @@ async def test_a_caller_speaks_and_is_answered(
         heard = spoken(caller)
         types = {event["type"] for event in caller.events}
         assert "canary" not in str(caller.events)
-    assert "fifty-six" in (await engines.recognise(heard)).lower()
+    assert "56" in plain(await engines.recognise(heard))
     assert "response.output_audio.delta" not in types
     assert "conversation.item.input_audio_transcription.completed" in types
 
@@ -220,7 +221,7 @@ async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
         caller.heard.clear()
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
-        assert "fifty-six" in (await engines.recognise(spoken(caller))).lower()
+        assert "56" in plain(await engines.recognise(spoken(caller)))
 
 
 async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:
