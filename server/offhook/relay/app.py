@@ -81,6 +81,12 @@ def create_app(
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
     secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
+    if writer is None and known.recorded:
+        raise SettingsError(
+            f"The calls of {known.recorded[0]!r} are recorded, which needs a store: "
+            "leave OFFHOOK_STORE=none, or run pip install 'offhook[store]'",
+            code="invalid_settings",
+        )
     page = _page(settings, known, upstream, bridged)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
@@ -89,7 +95,12 @@ def create_app(
         Grants(secret),
         Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(settings, upstream, bridges=bool(bridged), writer=writer),
+        Runtime(
+            settings,
+            upstream,
+            bridges=bool(bridged or known.recorded),
+            writer=writer,
+        ),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
@@ -120,6 +131,7 @@ def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
         Route("/v1/offhook/agent", routes.about),
+        Route("/v1/offhook/calls/{call_id}/recording", routes.record, methods=["POST"]),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -162,7 +174,8 @@ def _writer(settings: Settings) -> Writer | None:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
-    return Writer()
+    # What a caller does not want recorded is not to be read, either.
+    return Writer(lambda call: call.consent is False)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

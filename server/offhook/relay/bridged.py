@@ -221,6 +221,7 @@ class BridgedCall:
             self._bridge.refuse(error, event)
             self._act()
         if self._consent.over:
+            self._left = "consent"
             self._fail("This call may not go on unrecorded.", "consent_required")
             self._ended.set()
 

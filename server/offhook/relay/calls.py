@@ -47,6 +47,7 @@ class LiveCall:
         journal: What has happened in it.
         hung_up: Set when this side has hung up.
         over: Set when it has ended.
+        teed: Whether its page sends both sides to be recorded.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class LiveCall:
         self.journal = Journal()
         self.hung_up = asyncio.Event()
         self.over = asyncio.Event()
+        self.teed = False
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._grant_id = grant_id
         self._hang_up = hang_up

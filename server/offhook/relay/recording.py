@@ -80,18 +80,19 @@ class CallRecording:
                 await self._change()
 
     async def _record(self, sides: Sides) -> None:
-        gone: list[str] = []
-        discarded = partial(self._discarded, gone)
+        begun: list[str] = []
         try:
-            async with self._studio.recording(self._call, sides, discarded) as take:
-                gone.append(take.record.id)
-                self._tell(started(take.record.id))
+            async with self._studio.recording(
+                self._call,
+                sides,
+                unwanted=lambda: self._consent.withdrawn,
+                discarded=partial(self._discarded, begun),
+            ) as record:
+                begun.append(record.id)
+                self._tell(started(record.id))
                 self._settled.set()
-                try:
-                    while self._consent.recorded:
-                        await self._change()
-                finally:
-                    take.unwanted = self._consent.withdrawn
+                while self._consent.recorded:
+                    await self._change()
         except ServerError as error:
             _log.error("call %s is not recorded: %s", self._call.record.id, error)
             self._call.mark("recording.failed", why=error.message)
@@ -99,8 +100,8 @@ class CallRecording:
             while self._consent.recorded:
                 await self._change()
 
-    def _discarded(self, gone: list[str]) -> None:
-        for recording_id in gone:  # none, if it has not begun
+    def _discarded(self, begun: list[str]) -> None:
+        for recording_id in begun:
             self._tell(stopped(recording_id, deleted=True))
 
     async def _change(self) -> None:

@@ -54,19 +54,6 @@ class Kept(Protocol):
         """Delete what was made."""
 
 
-class Take:
-    """One recording that is being made.
-
-    Attributes:
-        record: What is known of it.
-        unwanted: Whether it is to be deleted, and not kept.
-    """
-
-    def __init__(self, record: RecordingRecord) -> None:
-        self.record = record
-        self.unwanted = False
-
-
 class Studio:
     """Makes recordings.
 
@@ -99,20 +86,26 @@ class Studio:
 
     @asynccontextmanager
     async def recording(
-        self, call: LiveCall, sides: Sides, discarded: Callable[[], None]
-    ) -> AsyncIterator[Take]:
+        self,
+        call: LiveCall,
+        sides: Sides,
+        *,
+        unwanted: Callable[[], bool] = lambda: False,
+        discarded: Callable[[], None] = lambda: None,
+    ) -> AsyncIterator[RecordingRecord]:
         """Record a call; whatever ends this, what was made is kept, or deleted.
 
         Args:
             call: It.
             sides: Its audio.
-            discarded: Called when nothing is left of what was unwanted.
+            unwanted: Asked in the end whether it is to be deleted.
+            discarded: Called when nothing is left of it, then.
 
         Raises:
             ServerError: The recording cannot begin.
         """
         record, folder = self._kept.begin(call.record, time.time())
-        take = Take(record)
+        begun = False
         recorder = Recorder(
             folder,
             self._disk,
@@ -122,24 +115,22 @@ class Studio:
         )
         try:
             async with recorder:
+                begun = True
                 ends = (
                     sides.said(recorder.said),
                     sides.heard(recorder.heard),
                     call.listen(lambda event: recorder.note("model", event)),
                 )
                 try:
-                    yield take
+                    yield record
                 finally:
                     for end in ends:
                         end()
-        except ServerError:
-            take.unwanted = True  # it has not begun
-            raise
         finally:
-            if take.unwanted:
-                self._start(self._deleting, self._discard(record, discarded))
-            else:
+            if begun and not unwanted():
                 self._start(self._finishing, self._finish(record))
+            else:
+                self._start(self._deleting, self._discard(record, discarded))
 
     async def _finish(self, record: RecordingRecord) -> None:
         async with self._turn:
