@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from offhook.media.spool import About
+    from offhook.protocol.entries import Who
 
 PEAKS, TIMELINE, VTT, TEXT = (
     "peaks.json",
@@ -29,7 +30,7 @@ PEAKS, TIMELINE, VTT, TEXT = (
     "transcript.vtt",
     "transcript.txt",
 )
-_SIDES = ("caller", "model")
+_SIDES: tuple[Who, Who] = ("caller", "model")
 # How loud it was is kept for every so many samples: 10 ms for what is speech, 20 ms for
 # what is drawn; of that no more than so many points.
 _LEVEL = CLOCK_RATE // 100
@@ -95,7 +96,7 @@ class Sheets:
             OSError: One cannot be written.
         """
         levels = _joined(self._levels)
-        speech = {
+        speech: dict[Who, list[Burst]] = {
             side: [Burst(10 * begin, 10 * end) for begin, end in spoken(column)]
             for side, column in zip(_SIDES, levels.T, strict=True)
         }

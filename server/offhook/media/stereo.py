@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from fractions import Fraction
-from typing import IO, TYPE_CHECKING, Self
+from typing import IO, TYPE_CHECKING, Self, cast
 
 import av
 import numpy as np
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from av.audio.stream import AudioStream
     from numpy.typing import NDArray
 
 # What FFmpeg calls the container and the codec, and what it is told.
@@ -90,9 +91,10 @@ class _Output:
     def __init__(self, file: IO[bytes], form: Format) -> None:
         container, codec, options = _KINDS[form]
         self._container = av.open(file, "w", format=container)
-        self._stream = self._container.add_stream(
+        stream = self._container.add_stream(
             codec, rate=CLOCK_RATE, layout="stereo", options=options
         )
+        self._stream = cast("AudioStream", stream)
         self._at = 0
 
     def write(self, block: NDArray[np.int16]) -> None:
