@@ -36,10 +36,10 @@ def aligned(
     }
     moved = []
     for entry in entries:
-        begins, ends = heard.get(_turn(entry), (None, None))
-        if begins is not None and ends is not None:
-            begins, ends = round(begins + offset_ms), round(ends + offset_ms)
-            entry = replace(entry, begins_ms=max(0, begins), ends_ms=max(0, ends))
+        turn = _turn(entry)
+        if turn and turn in heard:
+            begins, ends = (max(0, round(ms + offset_ms)) for ms in heard[turn])
+            entry = replace(entry, begins_ms=begins, ends_ms=ends)
         moved.append(entry)
     return sorted(moved, key=lambda entry: entry.begins_ms)
 
