@@ -686,6 +686,8 @@ async def test_what_has_to_be_recorded_does_not_pass_here(
     assert (status, error["code"]) == (400, "unsupported_transport")
     assert "not" in error["message"]
     assert far.requests == []
+
+
 async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
     witness = Witness()
     agents = {"support": {"instructions": PROMPT}}
