@@ -22,6 +22,7 @@ from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
 from offhook.relay.limits import Limits
 from offhook.relay.links import Links
+from offhook.relay.metrics import Metrics
 from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
@@ -79,25 +80,15 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, writer = _revealed(settings.secret), _writer(settings)
-    if writer is None and known.recorded:
-        raise SettingsError(
-            f"The calls of {known.recorded[0]!r} are recorded, which needs a store: "
-            "leave OFFHOOK_STORE=none, or run pip install 'offhook[store]'",
-            code="invalid_settings",
-        )
-    app = Starlette(
-        routes=_routes(_page(settings, known, upstream, bridged)),
-        middleware=[Middleware(Origins, allowed=settings.origins)],
-        exception_handlers=HANDLERS,
-        lifespan=_lifespan,
-    )
-    app.router.default = not_found
+    secret, metrics = _revealed(settings.secret), Metrics()
+    writer = _writer(settings, known.recorded)
+    page = _page(settings, known, upstream, bridged)
+    app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
         known,
         Grants(secret),
-        Calls([*([writer] if writer else []), *observers]),
+        Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
         Runtime(
             settings,
@@ -113,12 +104,24 @@ def create_app(
     return app
 
 
-def _routes(page: Page) -> list[BaseRoute]:
+def _application(routes: list[BaseRoute], origins: tuple[str, ...]) -> Starlette:
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Origins, allowed=origins)],
+        exception_handlers=HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.router.default = not_found
+    return app
+
+
+def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
     api = "/v1/realtime"
     return [
         Route("/", page.show),
         Route("/favicon.ico", page.icon),
         Route("/healthz", routes.health),
+        Route("/metrics", metrics.show),
         *CallPages().routes(),
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
@@ -157,12 +160,18 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings) -> Writer | None:
+def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
     if settings.store == "none":
+        if recorded:
+            raise SettingsError(
+                f"The calls of {recorded[0]!r} are recorded, and OFFHOOK_STORE=none "
+                "keeps nothing: leave one of the two",
+                code="invalid_settings",
+            )
         return None
     if find_spec("sqlalchemy") is None:
-        if settings.store is not None:
+        if settings.store is not None or recorded:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None

@@ -20,6 +20,7 @@ from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
 from offhook.relay.recording import CallRecording
 from offhook.relay.studio import Sides
+from offhook.relay.statistics import Meter
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -193,6 +194,9 @@ class BridgedCall:
             caller = self.caller
             await self._recording.attach(Sides(caller.tap_said, caller.tap_heard))
         couple(self.caller, self.model)
+        legs = {"caller": self.caller, "model": self.model}
+        meter = Meter(live, legs, lambda: self._peer.dropped)
+        beside(stack, (await stack.enter_async_context(meter)).run())
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound, OffhookError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from offhook.protocol.entries import Entry
     from offhook.relay.observers import Observer
     from offhook.relay.records import CallRecord
+
+_log = logging.getLogger(__name__)
 
 _LIMIT = 10_000
 # Who hears or speaks is connected.
@@ -117,10 +121,11 @@ class LiveCall:
             self.record = replace(self.record, connected=time.time())
 
     def measure(self, statistics: Mapping[str, float]) -> None:
-        """Take its figures."""
+        """Take figures of it, which are added to those that are known."""
         if self.record.ended is None:
             statistics = {**self.record.statistics, **statistics}
             self.record = replace(self.record, statistics=statistics)
+            _log.debug("offhook.call.statistics %s: %s", self.record.id, statistics)
             self._observers.measured(self.record, statistics)
 
     async def hang_up(self, reason: str) -> None:
@@ -173,6 +178,8 @@ class LiveCall:
         self.record = replace(self.record, turns=self.record.turns + turns)
         for entry in entries:
             self._observers.told(self.record, entry)
+        if any("first_audio_ms" in entry.data for entry in entries):
+            self.measure({"first_audio_ms": median(self.journal.first_audio_ms)})
 
 
 class Calls:
