@@ -285,15 +285,12 @@ async def test_what_waited_for_a_sound_was_not_heard(
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
-        began = asyncio.get_running_loop().time()
-        await caller.until("response.done")
         begin.set()
-        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         speech = await speak("Stop it. What is two plus two?")
         caller.microphone.say(bytes(48000) + speech)
         await caller.until("output_audio_buffer.cleared")
         cut = await caller.until("conversation.item.truncated")
-        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+        assert cut["audio_end_ms"] < 400
 
 
 async def test_a_model_that_takes_no_audio_ends_the_call(
