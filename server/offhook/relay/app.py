@@ -71,7 +71,7 @@ def create_app(
         Grants(settings.secret.get_secret_value() if settings.secret else None),
         Calls(),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(settings, upstream, bridges=bool(bridged)),
+        Runtime(settings, upstream, bridges=bool(bridged), prepare=known.cues.load),
         transport,
         on_bridged,
     )
@@ -95,6 +95,7 @@ def _routes(page: Page) -> list[BaseRoute]:
         Route("/favicon.ico", page.icon),
         Route("/healthz", routes.health),
         Mount("/static", Static(directory=folder("static"))),
+        Route("/v1/offhook/agent", routes.about),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -145,6 +146,12 @@ def _page(
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
+    if settings.keys == "upstream" and agents.recorded:
+        raise SettingsError(
+            f"The calls of {agents.recorded[0]!r} are recorded, which "
+            "OFFHOOK_KEYS=upstream makes impossible: leave one of the two",
             code="invalid_settings",
         )
     direct = settings.keys == "upstream" and url is not None

@@ -79,6 +79,7 @@ class Runtime:
         upstream: Upstream | None = None,
         *,
         bridges: bool = False,
+        prepare: Callable[[], None] = lambda: None,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -87,11 +88,13 @@ class Runtime:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
             bridges: Whether there are calls to be bridged.
+            prepare: Makes ready what these need; run in a thread.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
         self._bridges = bridges
+        self._prepare = prepare
         self._endpoint = endpoint
         self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
 
@@ -166,6 +169,7 @@ class Runtime:
             from offhook.media.network import Network
         except ModuleNotFoundError as error:
             raise MissingExtra("media", str(error.name)) from None
+        await asyncio.to_thread(self._prepare)
         peers = PeerFactory(Network.of(self._settings))
         return await stack.enter_async_context(peers)
 
