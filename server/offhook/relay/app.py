@@ -95,6 +95,7 @@ def create_app(
             upstream,
             bridges=bool(bridged or known.recorded),
             writer=writer,
+            prepare=known.cues.load,
         ),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
