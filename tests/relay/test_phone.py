@@ -471,7 +471,7 @@ async def test_a_call_that_cannot_be_answered_is_hung_up(
     "options", [{"auth_token": ""}, {"auth_token": " "}, {"public_url": "example.com"}]
 )
 def test_settings_that_open_the_door_by_mistake_are_refused(
-    options: dict[str, str],
+    options: dict[str, Any],
 ) -> None:
     with pytest.raises(SettingsError):
-        twilio_routes(nobody, **options)  # type: ignore[arg-type]
+        twilio_routes(nobody, **options)

@@ -207,7 +207,7 @@ async def test_an_interrupted_response_is_silent_until_it_is_done() -> None:
 
 async def test_a_transport_that_cannot_be_told_is_cut_as_it_knows() -> None:
     class Deaf(OpenAIRealtimeWebSocket):
-        played = None  # type: ignore[assignment]
+        played = None  # type: ignore[assignment]  # it has none
 
     async with talking(make=lambda url: Deaf(url=url, api_key="any")) as call:
         phone, model, client = call

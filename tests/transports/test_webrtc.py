@@ -99,7 +99,7 @@ class TestWebRTC(Conformance):
     def scripted(self) -> Scripted:
         return answering
 
-    async def test_audio_goes_in_and_comes_out(  # type: ignore[override]
+    async def test_audio_goes_in_and_comes_out(  # type: ignore[override]  # asks for more
         self, url: str, engines: Engines, speak: Callable[[str], Awaitable[bytes]]
     ) -> None:
         """It flows beside the events, at real time."""
@@ -118,7 +118,7 @@ class TestWebRTC(Conformance):
             assert "fifty" in (await engines.recognise(bytes(heard))).lower()
             assert items == {client.history[-1]["item_id"]}
 
-    async def test_an_answer_is_interrupted(self, url: str) -> None:  # type: ignore[override]
+    async def test_an_answer_is_interrupted(self, url: str) -> None:  # type: ignore[override]  # for less
         """The server knows what was heard, and stops the sound."""
         ear = Ear()
         async with transport(url, audio_sink=ear, audio_events=True) as client:
