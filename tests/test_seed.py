@@ -24,6 +24,7 @@ from tests.testing.test_conformance import Parrot
 from tests.transports.conformance import got, upcoming
 from tests.upgrades import upgrading
 from tests.waves import read, written
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,7 +88,7 @@ async def test_your_own_media_stream_and_audio_element(
     await custom_session.connect(api_key="any", url=calls_url)
     await got(stopped)
     await custom_session.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(heard))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(heard)))
     # Yours stays yours.
     assert media_track.readyState == "live"
 
@@ -116,7 +117,7 @@ async def test_a_session_over_websocket(
 
     await got(done)
     await ws_session.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(chunks))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(chunks)))
 
 
 # Cloudflare Workers (workerd) note
@@ -283,4 +284,4 @@ async def test_a_thin_client(
     client.send_message(QUESTION)
     await got(stopped)
     await client.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(audio))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(audio)))
