@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from offhook.events import serialise
-from offhook.protocol.overhearing import overheard
+from offhook.protocol.overhearing import Ear
 
 AUDIO = {
     "type": "response.output_audio.delta",
@@ -16,27 +17,49 @@ AUDIO = {
     "content_index": 0,
     "delta": "AAAA" * 1_000,
 }
+DONE = {"type": "response.done", "response": {"id": "resp_1"}}
 
 
-def other_order() -> str:
-    return json.dumps(
-        {"event_id": "event_1", "type": AUDIO["type"], "delta": AUDIO["delta"]}
-        | {"item_id": "item_1", "response_id": "resp_1"}
+@pytest.mark.parametrize("indent", [None, 1])
+def test_of_audio_the_first_is_read_and_the_rest_is_counted(indent: int | None) -> None:
+    ear = Ear()
+
+    def hear(event: dict[str, Any]) -> list[dict[str, Any]]:
+        return ear.hear(json.dumps(event, indent=indent))
+
+    assert hear(AUDIO) == [AUDIO]
+    assert hear({**AUDIO, "event_id": "event_2"}) == []
+    assert hear({**AUDIO, "event_id": "event_3", "delta": "AAAA"}) == []
+    rest, done = hear(DONE)
+    assert done == DONE
+    assert rest["characters"] == 4_004
+    assert (rest["type"], rest["item_id"], rest["response_id"]) == (
+        AUDIO["type"],
+        "item_1",
+        "resp_1",
     )
+    assert hear(DONE) == [DONE]
 
 
-@pytest.mark.parametrize(
-    "text", [serialise(AUDIO), json.dumps(AUDIO, indent=1), other_order()]
-)
-def test_audio_is_taken_with_what_it_is_of(text: str) -> None:
-    wanted = ("type", "response_id", "item_id", "delta")
-    assert overheard(text) == {key: AUDIO[key] for key in wanted}
+def test_another_item_is_read_again() -> None:
+    ear = Ear()
+    ear.hear(serialise(AUDIO))
+    ear.hear(serialise(AUDIO))
+    other = {**AUDIO, "item_id": "item_2"}
+    rest, event = ear.hear(serialise(other))
+    assert (rest["item_id"], rest["characters"]) == ("item_1", 4_000)
+    assert event == other
+    ear.hear(serialise(other))
+    [rest] = ear.end()
+    assert (rest["item_id"], rest["characters"]) == ("item_2", 4_000)
+    assert ear.end() == []
 
 
 def test_other_events_are_read_whole() -> None:
     event = {"event_id": "e", "type": "response.created", "response": {"id": "r"}}
-    assert overheard(serialise(event)) == event
-    assert overheard(json.dumps({"response": {"id": "r"}, "type": "x"})) is not None
+    assert Ear().hear(serialise(event)) == [event]
+    event = {"response": {"id": "r"}, "type": "x"}
+    assert Ear().hear(serialise(event)) == [event]
 
 
 @pytest.mark.parametrize(
@@ -51,4 +74,10 @@ def test_other_events_are_read_whole() -> None:
     ],
 )
 def test_of_the_rest_there_is_nothing_to_read(text: str) -> None:
-    assert overheard(text) is None
+    assert Ear().hear(text) == []
+
+
+def test_audio_of_no_item_is_read_each_time() -> None:
+    ear = Ear()
+    odd = {"type": AUDIO["type"], "delta": 1}
+    assert ear.hear(serialise(odd)) == ear.hear(serialise(odd)) == [odd]

@@ -678,6 +678,16 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(record.getMessage() for record in ours)
 
 
+async def test_what_has_to_be_recorded_does_not_pass_here(
+    running: Running, far: Far
+) -> None:
+    async with running({"support": {"record": "always"}}, upstream=far.url) as relay:
+        status, error = await refusal(dialling(relay, await relay.grant()))
+    assert (status, error["code"]) == (400, "unsupported_transport")
+    assert "not" in error["message"]
+    assert far.requests == []
+
+
 async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
     witness = Witness()
     agents = {"support": {"instructions": PROMPT}}
@@ -701,8 +711,10 @@ async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
         ended = await witness.end()
     asked, answered = witness.entries
     assert (asked.who, asked.text) == ("caller", "What is seven times eight?")
-    assert "fifty-six" in answered.data["transcript"].lower()
+    assert "56" in answered.data["transcript"]
     assert answered.data["transcript"].startswith(answered.text)
+    # It was sent at once, and nobody listened to the end.
+    assert len(answered.text) < len(answered.data["transcript"])
     assert (ended.reason, ended.turns) == ("caller", 2)
     assert ended.usage["tokens"]["output_audio"] > 0
 

@@ -26,6 +26,8 @@ _MOST_ENTRIES = 10_000
 _MOST_CHARACTERS = 4 * 2**20
 # Items that were noted, so that they are noted once, and sounds that play.
 _RECENT = 64
+# The most frequent, which only the model's turns are made of.
+_OF_SOUND = ("response.output_audio.delta", "response.output_audio_transcript.delta")
 _ADDED = ("conversation.item.added", "conversation.item.created")
 _SOUND = "offhook.sound."
 _OURS = "offhook."
@@ -69,11 +71,13 @@ class Journal:
             What is over with it.
         """
         self._now = now = max(self._now, at_ms)
-        self.usage.take(event)
-        told = self._caller.take(event, now)
-        told += self._model.take(event, now, self._caller.ended_ms)
+        told = self._model.take(event, now, self._caller.ended_ms)
         if self._model.sounded is not None:
             self._answered(self._model.sounded)
+        if event.get("type") in _OF_SOUND:
+            return self._keep(told)
+        self.usage.take(event)
+        told += self._caller.take(event, now)
         told += self._tools.take(event, now)
         told += self._simple(event)
         return self._keep(told)
@@ -143,13 +147,12 @@ class Journal:
         return [entry("turn", who, self._now, self._now, "\n".join(texts), data)]
 
     def _sound(self, what: str, event: Event) -> list[Entry]:
-        names = ("sound", "name", "id", "to")
         data = {
             name: value[:MOST_ID]
-            for name in names
+            for name in ("name", "to")
             if isinstance(value := event.get(name), str)
         }
-        key = data.get("id") or data.get("sound") or data.get("name") or ""
+        key = " ".join(data.values())
         if what == "started":
             told = [self._silenced(key)] if key in self._sounds else []
             self._sounds[key] = (self._now, data)
@@ -160,8 +163,7 @@ class Journal:
 
     def _silenced(self, key: str) -> Entry:
         began, data = self._sounds.pop(key)
-        name = data.get("name") or data.get("sound") or ""
-        return entry("sound", "server", began, self._now, name, data)
+        return entry("sound", "server", began, self._now, data.get("name", ""), data)
 
     def _keep(self, told: list[Entry]) -> list[Entry]:
         kept: list[Entry] = []

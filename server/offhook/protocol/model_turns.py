@@ -113,19 +113,18 @@ class ModelTurns:
 
     def _note(self, event: Event, at: float, spoken_ms: float | None) -> None:
         match event:
-            case {"type": "response.created", "response": {"id": str(response_id)}}:
-                self._answer(response_id, at)
-            case {"type": str(kind), "response_id": str(response_id)} if kind in _WORDS:
-                self._say(self._answer(response_id, at), event, *_WORDS[kind], at)
             case {
                 "type": "response.output_audio.delta",
                 "response_id": str(response_id),
-                "delta": str(audio),
             }:
                 answer = self._answer(response_id, at)
                 self._sound(answer, at, spoken_ms)
                 part = _part(answer, event.get("item_id"))
-                part.audio_ms += len(audio) / _CHARACTERS_PER_MS
+                part.audio_ms += _characters(event) / _CHARACTERS_PER_MS
+            case {"type": str(kind), "response_id": str(response_id)} if kind in _WORDS:
+                self._say(self._answer(response_id, at), event, *_WORDS[kind], at)
+            case {"type": "response.created", "response": {"id": str(response_id)}}:
+                self._answer(response_id, at)
             case {
                 "type": "output_audio_buffer.started",
                 "response_id": str(response_id),
@@ -231,6 +230,14 @@ class ModelTurns:
         pace = self._said_ms / self._said if self._said else _MS_PER_CHARACTER
         length = audio_ms or len(words) * pace
         return words if ms >= length else beginning(words, ms / length)
+
+
+def _characters(event: Event) -> float:
+    """Return how much audio an event has, or stands for (see `overhearing`)."""
+    audio = event.get("delta")
+    if isinstance(audio, str):
+        return len(audio)
+    return milliseconds(event.get("characters")) or 0.0
 
 
 def _part(answer: _Answer, item_id: Any) -> _Part:

@@ -1,6 +1,7 @@
 """Server events that pass as texts, as far as a journal needs them.
 
-Most of what passes is audio, of which only the length counts: it is not parsed.
+Most of what passes is audio, of which only the amount counts. To parse it all would
+cost as much as to pass it on.
 """
 
 from __future__ import annotations
@@ -33,32 +34,58 @@ _HEAD = re.compile(
     rf'{_S}\{{{_S}(?:"event_id"{_S}:{_S}"[^"\\]{{0,128}}"{_S},{_S})?'
     rf'"type"{_S}:{_S}"([a-z_.]+)"'
 )
-_DELTA = re.compile(rf'"delta"{_S}:{_S}"')
-_ID = re.compile(rf'"(response_id|item_id)"{_S}:{_S}"([^"\\]{{1,128}})"')
-# The names stand around the audio, not far from it.
-_NEAR = 512
 
 
-def overheard(text: str) -> Event | None:
-    """Read a text, if there is anything in it."""
-    head = _HEAD.match(text)
-    kind = head[1] if head else None
-    if kind in _USELESS:
-        return None
-    if kind == _AUDIO and (event := _sound(text)):
-        return event
-    try:
-        return parse(text)
-    except InvalidRequest:
-        return None
+class Ear:
+    """Listens to the events of one session, in order."""
 
+    def __init__(self) -> None:
+        # The last audio that was read; what it says of itself, beside the audio; and
+        # how many characters of audio have passed since then.
+        self._sound: Event = {}
+        self._item = ""
+        self._around = 0
+        self._passed = 0
 
-def _sound(text: str) -> Event | None:
-    """Read of an audio event what it is of, and take its audio as it is."""
-    begin = _DELTA.search(text)
-    end = text.find('"', begin.end()) if begin else -1
-    if begin is None or end < 0:
-        return None
-    ids = _ID.findall(text[: begin.start()][-_NEAR:] + text[end : end + _NEAR])
-    audio = text[begin.end() : end]
-    return {"type": _AUDIO, "delta": audio, **dict(ids)}
+    def hear(self, text: str) -> list[Event]:
+        """Read a text, and return what a journal makes something of.
+
+        Of audio the first event of each item comes as it is, and the rest of it in one
+        that has `characters` in place of the audio, before what follows it.
+        """
+        head = _HEAD.match(text)
+        kind = head[1] if head else None
+        if kind == _AUDIO and self._item and self._item in text:
+            self._passed += max(0, len(text) - self._around)
+            return []
+        if kind in _USELESS:
+            return []
+        try:
+            event = parse(text)
+        except InvalidRequest:
+            return []
+        told = [*self._rest(), event]
+        if kind == _AUDIO:
+            self._know(event, text)
+        return told
+
+    def end(self) -> list[Event]:
+        """Return what was kept back."""
+        return self._rest()
+
+    def _rest(self) -> list[Event]:
+        if not self._passed:
+            return []
+        rest = {**self._sound, "characters": self._passed}
+        self._passed = 0
+        return [rest]
+
+    def _know(self, event: Event, text: str) -> None:
+        match event:
+            case {"response_id": str(), "item_id": str(item_id), "delta": str(audio)}:
+                self._sound = {k: v for k, v in event.items() if k != "delta"}
+                # Base64 has no quotes: this is the item's id, and nothing else.
+                self._item = f'"{item_id}"'
+                self._around = len(text) - len(audio)
+            case _:
+                self._item = ""

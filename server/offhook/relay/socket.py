@@ -20,7 +20,7 @@ from offhook.http.handshake import (
     refuse_socket,
 )
 from offhook.http.race import first
-from offhook.protocol.overhearing import overheard
+from offhook.protocol.overhearing import Ear
 from offhook.relay.callers import address_of, bearer
 from offhook.relay.pace import Pace
 from offhook.relay.routes import may_configure, policy_for, record_of
@@ -91,13 +91,17 @@ class RealtimeSocket:
             except WebSocketDisconnect:
                 return  # it did not wait
             policy = policy_for(session, fixed=fixed)
-            exchange = _Exchange(receive, send, opened.wire, policy, relay.settings)
-            exchange.shorten(scope.get("extensions", {}).get(EXTENSION))
             agent = relay.agents.find(grant.agent)
             record = record_of(new_id("rtc"), "websocket", grant, agent, session)
-            call = relay.calls.begin(record, grant.id, exchange.hang_up)
+            call = relay.calls.begin(record, grant.id, _let_go)
+            call.take({"type": "session.created", "session": opened.session})
+            call.connected()
+            exchange = _Exchange(
+                receive, send, opened.wire, policy, relay.settings, call
+            )
+            exchange.shorten(scope.get("extensions", {}).get(EXTENSION))
             try:
-                await exchange.run(policy.opened(opened.session), call, opened.session)
+                await exchange.run(policy.opened(opened.session))
             finally:
                 relay.calls.end(call, exchange.reason)
 
@@ -133,6 +137,12 @@ def _spent(grant: Grant, relay: Relay) -> Mapping[str, Any]:
             "This agent is called over WebRTC: POST the offer to /v1/realtime/calls.",
             code="unsupported_transport",
         )
+    if agent.record in ("required", "always"):
+        raise InvalidRequest(
+            "Calls to this agent are recorded, which those over a WebSocket are not: "
+            "POST the offer of a WebRTC call to /v1/realtime/calls.",
+            code="unsupported_transport",
+        )
     minted = relay.grants.spend(grant, time.time())
     _log.info("a session: agent %s, origin %r", grant.agent, grant.origin)
     return minted or agent.session
@@ -155,6 +165,7 @@ class _Exchange:
         wire: Wire,
         policy: Policy,
         settings: Settings,
+        call: LiveCall,
     ) -> None:
         self.reason = "server"
         self._receive = receive
@@ -173,8 +184,8 @@ class _Exchange:
         self._going = 0
         self._gone = 0
         self._caller: DirectCaller | None = None
-        self._call: LiveCall | None = None
-        self._hung_up = asyncio.Event()
+        self._call = call
+        self._ear = Ear()
 
     def shorten(self, caller: DirectCaller | None) -> None:
         """Let what can pass at once take the short way, where both sides have one."""
@@ -204,17 +215,8 @@ class _Exchange:
         caller.divert(up)
         wire.divert(down)
 
-    async def hang_up(self) -> None:
-        """End the session; `run` returns."""
-        self._hung_up.set()
-
-    async def run(
-        self, greeting: str, call: LiveCall, session: Mapping[str, Any]
-    ) -> None:
-        """Carry events until either side has left, or has to; the call is told."""
-        self._call = call
-        call.take({"type": "session.created", "session": dict(session)})
-        call.connected()
+    async def run(self, greeting: str) -> None:
+        """Carry events until either side has left, or has to."""
         try:
             await self._say(greeting)
             end = await first(
@@ -222,13 +224,15 @@ class _Exchange:
                 upstream=self._from_upstream(),
                 watch=self._watch(),
                 look=self._look(),
-                hung_up=self._hung_up.wait(),
+                hung_up=self._call.hung_up.wait(),
             )
             self.reason = self._reason(end)
         except Exception:
             _log.exception("a session failed")
             self._why, self.reason = _FAILED, "failed"
         finally:
+            for event in self._ear.end():
+                self._call.take(event)
             await self._part()
 
     async def _from_caller(self) -> None:
@@ -280,7 +284,7 @@ class _Exchange:
         return "caller" if self._left is not None or end == "hung_up" else "lost"
 
     def _note(self, text: str) -> None:
-        if self._call and (event := overheard(text)):
+        for event in self._ear.hear(text):
             self._call.take(event)
 
     async def _say(self, text: str) -> None:
@@ -342,6 +346,10 @@ class _Exchange:
             return close_frame(closed.close_code, reason)
         except ValueError:
             return _BROKEN
+
+
+async def _let_go() -> None:
+    """Hang up: that it was is what the exchange waits for."""
 
 
 def _farewell(message: MutableMapping[str, Any]) -> Frame:
