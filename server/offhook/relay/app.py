@@ -80,13 +80,8 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
-    if writer is None and known.recorded:
-        raise SettingsError(
-            f"The calls of {known.recorded[0]!r} are recorded, which needs a store: "
-            "leave OFFHOOK_STORE=none, or run pip install 'offhook[store]'",
-            code="invalid_settings",
-        )
+    secret, metrics = _revealed(settings.secret), Metrics()
+    writer = _writer(settings, known.recorded)
     page = _page(settings, known, upstream, bridged)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
@@ -100,6 +95,7 @@ def create_app(
             upstream,
             bridges=bool(bridged or known.recorded),
             writer=writer,
+            prepare=known.cues.load,
         ),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
@@ -165,12 +161,18 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings) -> Writer | None:
+def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
     if settings.store == "none":
+        if recorded:
+            raise SettingsError(
+                f"The calls of {recorded[0]!r} are recorded, and OFFHOOK_STORE=none "
+                "keeps nothing: leave one of the two",
+                code="invalid_settings",
+            )
         return None
     if find_spec("sqlalchemy") is None:
-        if settings.store is not None:
+        if settings.store is not None or recorded:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
