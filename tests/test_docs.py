@@ -147,7 +147,7 @@ def test_every_code_of_the_relay_is_listed() -> None:
     package = ROOT / "server/offhook"
     files = [
         package / "errors.py",
-        package / "protocol/sdp.py",
+        *(package / "protocol" / name for name in ("consent.py", "sdp.py")),
         *(path for name in ("relay", "http", "upstream") for path in named(name)),
     ]
     code = re.compile(r'(?:\bcode=|\b40\d: )"([a-z_]+)"')

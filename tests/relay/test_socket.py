@@ -733,3 +733,13 @@ async def test_why_a_session_ended_is_told(far: Far, end: str, reason: str) -> N
         elif end == "long":
             await near.send("x" * 2000)
         assert (await witness.end()).reason == reason
+
+
+async def test_what_has_to_be_recorded_does_not_pass_here(
+    running: Running, far: Far
+) -> None:
+    async with running({"support": {"record": "always"}}, upstream=far.url) as relay:
+        status, error = await refusal(dialling(relay, await relay.grant()))
+    assert (status, error["code"]) == (400, "unsupported_transport")
+    assert "not" in error["message"]
+    assert far.requests == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -80,16 +81,18 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
+    secret, metrics = _revealed(settings.secret), Metrics()
+    writers = [writer] if (writer := _writer(settings)) else []
     page = _page(settings, known, upstream, bridged)
+    runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
         known,
         Grants(secret),
-        Calls([metrics, *([writer] if writer else []), *observers]),
+        Calls([metrics, *writers, *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(settings, upstream, bridges=bool(bridged), writer=writer),
+        runtime(bridges=bool(bridged), writer=writer),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
@@ -119,6 +122,7 @@ def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
         *CallPages().routes(),
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
+        Route("/v1/offhook/agent", routes.about),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -186,6 +190,12 @@ def _page(
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
+    if settings.keys == "upstream" and agents.recorded:
+        raise SettingsError(
+            f"The calls of {agents.recorded[0]!r} are recorded, which "
+            "OFFHOOK_KEYS=upstream makes impossible: leave one of the two",
             code="invalid_settings",
         )
     direct = settings.keys == "upstream" and url is not None

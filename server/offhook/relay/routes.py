@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.consent import Consent, require
 from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_MINT_FIELDS = {"expires_after", "session", "agent"}
+_MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,8 @@ async def mint(request: Request) -> Response:
     wanted = await read_json(request, relay.settings.body_seconds)
     seconds = _seconds(wanted, relay.settings.grant_seconds)
     agent = relay.agents.find(_agent(wanted))
+    consent = _consent(wanted)
+    require(agent.record, given=bool(consent))
     own = _own_session(request, wanted.get("session"))
     # Started now, so that models load while the browser asks for the microphone.
     upstream = await relay.runtime.upstream()
@@ -85,8 +88,9 @@ async def mint(request: Request) -> Response:
         shown = effective if isinstance(effective, dict) else own or agent.session
         public = {key: secret.get(key) for key in ("value", "expires_at", "calls_url")}
     else:
+        origin = request.headers.get("origin")
         token, grant = relay.grants.issue(
-            agent.name, request.headers.get("origin"), seconds, time.time(), own
+            agent.name, origin, seconds, time.time(), own, consent
         )
         shown = own or agent.session
         public = {"value": token, "expires_at": grant.expires}
@@ -101,6 +105,7 @@ async def call(request: Request) -> Response:
     offer, sent = await read_offer(request, relay.settings.body_seconds)
     check_offer(offer)
     agent = relay.agents.find(grant.agent)
+    require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
     with contextlib.ExitStack() as place:
         place.callback(relay.limits.take(address_of(request)))
@@ -111,7 +116,7 @@ async def call(request: Request) -> Response:
         fixed = not may_configure(request, relay)
         bridged = None
         if relay.leg or agent.media == "bridged":
-            bridged = await _bridged(relay, session, agent, fixed=fixed)
+            bridged = await _bridged(relay, grant, session, agent, fixed=fixed)
             sdp = await bridged.answer(offer.decode(errors="replace"))
             answer = Answer(bridged.call_id, sdp.encode())
             end: HangUp = bridged.hang_up
@@ -143,6 +148,13 @@ async def hang_up(request: Request) -> Response:
     live = relay.calls.find(request.path_params["call_id"], grant.id)
     await live.hang_up("caller")
     return Response(headers=_PRIVATE)
+
+
+async def about(request: Request) -> Response:
+    """`GET /v1/offhook/agent`: what a page has to know before it calls."""
+    agent = _relay(request).agents.find(request.query_params.get("agent"))
+    shown = {"agent": agent.name, "record": agent.record}
+    return JSONResponse(shown, headers=_PRIVATE)
 
 
 async def health(request: Request) -> Response:
@@ -180,7 +192,12 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 
 async def _bridged(
-    relay: Relay, session: Mapping[str, Any], agent: Agent, *, fixed: bool
+    relay: Relay,
+    grant: Grant,
+    session: Mapping[str, Any],
+    agent: Agent,
+    *,
+    fixed: bool,
 ) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
@@ -198,7 +215,17 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    return BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
+    consent = Consent(agent.record, given=bool(grant.consent))
+    return BridgedCall(
+        leg,
+        policy,
+        session,
+        peers,
+        seconds=seconds,
+        consent=consent,
+        cues=agent.cues,
+        hook=relay.hook,
+    )
 
 
 async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
@@ -232,6 +259,21 @@ def _agent(wanted: dict[str, Any]) -> str | None:
             "agent must be a name.", code="invalid_type", param="agent"
         )
     return agent
+
+
+def _consent(wanted: dict[str, Any]) -> bool | None:
+    """Read what the caller says to being recorded."""
+    consent = wanted.get("consent")
+    if consent is None:
+        return None
+    given = consent.get("recording") if isinstance(consent, dict) else None
+    if not isinstance(given, bool) or len(consent) > 1:
+        raise InvalidRequest(
+            'consent must be {"recording": true} or {"recording": false}.',
+            code="invalid_value",
+            param="consent",
+        )
+    return given
 
 
 def _seconds(wanted: dict[str, Any], most: int) -> int:
