@@ -81,8 +81,7 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, metrics = _revealed(settings.secret), Metrics()
-    writers = [writer] if (writer := _writer(settings)) else []
+    secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
     page = _page(settings, known, upstream, bridged)
     runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
     app = _application(_routes(page, metrics), settings.origins)
@@ -90,7 +89,7 @@ def create_app(
         settings,
         known,
         Grants(secret),
-        Calls([metrics, *writers, *observers]),
+        Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
         runtime(bridges=bool(bridged), writer=writer),
         Operators(_revealed(settings.operator_token), operator),
