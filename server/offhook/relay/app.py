@@ -81,8 +81,8 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
-    page = _page(settings, known, upstream, bridged)
+    writer, metrics = _writer(settings, known.recorded), Metrics()
+    page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
     runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
@@ -91,7 +91,7 @@ def create_app(
         Grants(secret),
         Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        runtime(bridges=bool(bridged), writer=writer),
+        runtime(bridges=bool(bridged or known.recorded), writer=writer),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
@@ -122,6 +122,7 @@ def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
         Route("/v1/offhook/agent", routes.about),
+        Route("/v1/offhook/calls/{call_id}/recording", routes.record, methods=["POST"]),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -155,16 +156,23 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings) -> Writer | None:
+def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
     if settings.store == "none":
+        if recorded:
+            raise SettingsError(
+                f"The calls of {recorded[0]!r} are recorded, and OFFHOOK_STORE=none "
+                "keeps nothing: leave one of the two",
+                code="invalid_settings",
+            )
         return None
     if find_spec("sqlalchemy") is None:
-        if settings.store is not None:
+        if settings.store is not None or recorded:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
-    return Writer()
+    # What a caller does not want recorded is not to be read, either.
+    return Writer(lambda call: call.consent is False)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

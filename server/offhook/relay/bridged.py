@@ -18,8 +18,10 @@ from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
 from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
+from offhook.relay.recording import CallRecording
 from offhook.relay.soundboard import START, STOP, Soundboard
 from offhook.relay.statistics import Meter
+from offhook.relay.studio import Sides
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from offhook.relay.calls import LiveCall
     from offhook.relay.cues import Cue, To
     from offhook.relay.model_legs import ModelLeg
+    from offhook.relay.studio import Studio
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
@@ -54,6 +57,7 @@ class BridgedCall:
         peers: Makes the caller's peer.
         seconds: How long it may last.
         consent: What may be recorded of it; by default nothing.
+        studio: Makes the recordings, where there may be any.
         cues: The sounds that it knows by name.
         hook: Run beside the call once its audio passes; see `create_app`.
 
@@ -79,6 +83,7 @@ class BridgedCall:
         *,
         seconds: float,
         consent: Consent | None = None,
+        studio: Studio | None = None,
         cues: Mapping[str, Cue] | None = None,
         hook: Hook | None = None,
     ) -> None:
@@ -87,6 +92,8 @@ class BridgedCall:
         self.model: Leg | None = None
         self.reason = "server"
         self._consent = consent or Consent("never", given=False)
+        self._studio = studio
+        self._recording: CallRecording | None = None
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
@@ -120,11 +127,18 @@ class BridgedCall:
         self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            if self._studio:
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
+                self._recording = recording
+                # Ends last of all: nobody waits for a disk.
+                beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
-            stack.callback(self._board.close)
             # At the same time: either may be there before the other.
-            end = await first(caller=self._hold_caller(), model=self._hold_model(live))
+            stack.callback(self._board.close)
+            end = await first(
+                caller=self._hold_caller(live), model=self._hold_model(live)
+            )
             self.reason = "caller" if end == "caller" else self._left
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
@@ -167,18 +181,23 @@ class BridgedCall:
     def audio(self, pcm: bytes) -> None:
         """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_caller(self) -> None:
+    async def _hold_caller(self, live: LiveCall) -> None:
         """Return when the caller has left."""
         try:
-            await first(gone=self._peer.run(), audio=self._hear_caller())
+            await first(gone=self._peer.run(), audio=self._hear_caller(live))
         except OffhookError as error:
             _log.warning("call %s is given up: %s", self.call_id, error)
             self._fail(error.message, error.code or "server_error")
             await self._peer.drain()
 
-    async def _hear_caller(self) -> None:
+    async def _hear_caller(self, live: LiveCall) -> None:
         await self._peer.connected()
+        live.connected()
         async with Leg(RtpPath.of(self._peer.connection)) as self.caller:
+            if self._recording:
+                # Before any sound: an announcement is in the recording.
+                sides = Sides(self.caller.tap_said, self.caller.tap_heard)
+                await self._recording.attach(sides)
             self._near.set()
             self._board.open("caller", self.caller)
             self._act()
@@ -216,17 +235,16 @@ class BridgedCall:
     async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._near.wait()
-        live.connected()
         path = self._model_path()
         if path is None or self._ended.is_set():
             return  # it has left meanwhile
         assert self.caller
         self.model = await stack.enter_async_context(Leg(path))
         couple(self.caller, self.model)
-        self._board.open("model", self.model)
         legs = {"caller": self.caller, "model": self.model}
         meter = Meter(live, legs, lambda: self._peer.dropped)
         beside(stack, (await stack.enter_async_context(meter)).run())
+        self._board.open("model", self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 
@@ -249,11 +267,12 @@ class BridgedCall:
             if event["type"] in (START, STOP):
                 self._board.hear(event)
             else:
-                self._consent.take(event)
+                (self._recording or self._consent).take(event)
         except InvalidRequest as error:
             self._bridge.refuse(error, event)
             self._act()
         if self._consent.over:
+            self._left = "consent"
             self._fail("This call may not go on unrecorded.", "consent_required")
             self._ended.set()
 

@@ -46,6 +46,8 @@ class LiveCall:
         record: What is known of it now.
         journal: What has happened in it.
         hung_up: Set when this side has hung up.
+        over: Set when it has ended.
+        teed: Whether its page sends both sides to be recorded.
     """
 
     def __init__(
@@ -59,6 +61,9 @@ class LiveCall:
         self.record = record
         self.journal = Journal()
         self.hung_up = asyncio.Event()
+        self.over = asyncio.Event()
+        self.teed = False
+        self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._grant_id = grant_id
         self._hang_up = hang_up
         self._observers = observers
@@ -86,6 +91,25 @@ class LiveCall:
             }:
                 self.record = replace(self.record, model=model[:MOST_ID])
         self._tell(self.journal.take(event, self.at_ms))
+        for hear in self._listeners:
+            hear(event)
+
+    def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
+        """Let somebody hear each event that is noted; it must not raise.
+
+        Returns:
+            Ends it.
+        """
+        self._listeners += (hear,)
+
+        def end() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not hear)
+
+        return end
+
+    def consented(self, given: bool) -> None:
+        """Say what the caller says to being recorded."""
+        self.record = replace(self.record, consent=given)
 
     def mark(self, text: str, **data: object) -> None:
         """Note something of the server's own."""
@@ -143,6 +167,7 @@ class LiveCall:
             usage=self.journal.usage.as_json(),
         )
         self._observers.ended(self.record)
+        self.over.set()
         if self._ended:
             self._ended()
 

@@ -107,6 +107,7 @@ async def call(request: Request) -> Response:
     agent = relay.agents.find(grant.agent)
     require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
+    consent = Consent(agent.record, given=bool(grant.consent))
     with contextlib.ExitStack() as place:
         place.callback(relay.limits.take(address_of(request)))
         upstream = await relay.runtime.upstream()
@@ -116,7 +117,7 @@ async def call(request: Request) -> Response:
         fixed = not may_configure(request, relay)
         bridged = None
         if relay.leg or agent.media == "bridged":
-            bridged = await _bridged(relay, grant, session, agent, fixed=fixed)
+            bridged = await _bridged(relay, session, agent, consent, fixed=fixed)
             sdp = await bridged.answer(offer.decode(errors="replace"))
             answer = Answer(bridged.call_id, sdp.encode())
             end: HangUp = bridged.hang_up
@@ -136,7 +137,11 @@ async def call(request: Request) -> Response:
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {
+            **_PRIVATE,
+            **({} if bridged else _teed(agent, consent)),
+            "Location": f"/v1/realtime/calls/{answer.call_id}",
+        },
         "application/sdp",
     )
 
@@ -150,6 +155,38 @@ async def hang_up(request: Request) -> Response:
     return Response(headers=_PRIVATE)
 
 
+async def record(request: Request) -> Response:
+    """`POST /v1/offhook/calls/{call_id}/recording`: take both sides of a call, too."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    agent = relay.agents.find(grant.agent)
+    if agent.record == "never" or live.record.path != "direct" or live.teed:
+        raise InvalidRequest(
+            "This call is not to be recorded by a tee, or is already.",
+            code="not_recorded",
+            status=409,
+        )
+    offer, _ = await read_offer(request, relay.settings.body_seconds)
+    text = check_offer(offer)
+    peers, studio = await relay.runtime.peers(), await relay.runtime.studio()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.tee import TeeCall
+
+    consent = Consent(agent.record, given=bool(grant.consent))
+    seconds = relay.settings.session_seconds
+    tee = TeeCall(live, consent, studio, peers, seconds=seconds)
+    # Before anything is waited for: there is one tee, whoever else asks.
+    live.teed = True
+    try:
+        answer = await tee.answer(text)
+    except BaseException:
+        live.teed = False
+        raise
+    await relay.runtime.keep(tee.run())
+    return Response(answer, 201, _PRIVATE, "application/sdp")
+
+
 async def about(request: Request) -> Response:
     """`GET /v1/offhook/agent`: what a page has to know before it calls."""
     agent = _relay(request).agents.find(request.query_params.get("agent"))
@@ -160,6 +197,13 @@ async def about(request: Request) -> Response:
 async def health(request: Request) -> Response:
     """`GET /healthz`: the server runs."""
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
+
+
+def _teed(agent: Agent, consent: Consent) -> dict[str, str]:
+    """Tell a page whether it has to send both sides of a call for its recording."""
+    if agent.record == "never":
+        return {}
+    return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
 
 
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
@@ -179,6 +223,7 @@ def record_of(
         time.time(),
         model=model if isinstance(model, str) else None,
         origin=grant.origin,
+        consent=grant.consent,
     )
 
 
@@ -193,9 +238,9 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 async def _bridged(
     relay: Relay,
-    grant: Grant,
     session: Mapping[str, Any],
     agent: Agent,
+    consent: Consent,
     *,
     fixed: bool,
 ) -> BridgedCall:
@@ -215,7 +260,6 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    consent = Consent(agent.record, given=bool(grant.consent))
     return BridgedCall(
         leg,
         policy,
@@ -223,6 +267,7 @@ async def _bridged(
         peers,
         seconds=seconds,
         consent=consent,
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
         cues=agent.cues,
         hook=relay.hook,
     )

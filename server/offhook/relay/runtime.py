@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from offhook.media.factory import PeerFactory
     from offhook.relay.store import Store
+    from offhook.relay.studio import Studio
     from offhook.relay.writer import Writer
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
@@ -98,6 +99,7 @@ class Runtime:
         self._writer = writer
         self._store = Owned(self._open_store)
         self._keeper = Owned(self._tend)
+        self._studio = Owned(self._open_studio)
 
     async def upstream(self) -> Upstream:
         """The upstream, started by whoever asks first; the others wait for it.
@@ -140,9 +142,19 @@ class Runtime:
         """
         return await self._keeper.get() if self._writer is not None else None
 
+    async def studio(self) -> Studio:
+        """Where recordings are made; not where nothing is kept.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no storage.
+        """
+        return await self._studio.get()
+
     async def aclose(self) -> None:
         """End what was started in this event loop; it may start again."""
         await self._live.aclose()
+        await self._studio.aclose()  # deletes what the end of the calls left over
         await self._keeper.aclose()  # writes what the end of the calls was
         await self._store.aclose()
 
@@ -189,6 +201,16 @@ class Runtime:
         keeper = Keeper(self._store.get, exists, self._writer, recordings)
         async with keeper.running():
             yield recordings
+
+    @asynccontextmanager
+    async def _open_studio(self) -> AsyncIterator[Studio]:
+        try:
+            # Loaded only when needed: it brings the media extra with it.
+            from offhook.relay.studio import Studio
+        except ModuleNotFoundError as error:
+            raise MissingExtra("media", str(error.name)) from None
+        async with Studio(await self._keeper.get()) as studio:
+            yield studio
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
         try:
