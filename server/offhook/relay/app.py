@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,9 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, metrics = _revealed(settings.secret), Metrics()
-    writer = _writer(settings, known.recorded)
-    page = _page(settings, known, upstream, bridged)
+    writer, metrics = _writer(settings, known.recorded), Metrics()
+    page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
+    runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
@@ -90,13 +91,7 @@ def create_app(
         Grants(secret),
         Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(
-            settings,
-            upstream,
-            bridges=bool(bridged or known.recorded),
-            writer=writer,
-            prepare=known.cues.load,
-        ),
+        runtime(bridges=bool(bridged or known.recorded), writer=writer),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
