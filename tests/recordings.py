@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -35,6 +36,14 @@ def loud(pcm: bytes) -> NDArray[np.float64]:
     return np.flatnonzero(samples > _LOUD * 32767) / RATE
 
 
+def about(folder: Path) -> dict[str, Any]:
+    """What is known of a recording, which nobody else may read."""
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in folder.iterdir())
+    value: dict[str, Any] = json.loads((folder / "recording.json").read_text("utf-8"))
+    return value
+
+
 def events(folder: Path) -> list[dict[str, Any]]:
     """What was noted."""
     lines = (folder / "events.jsonl").read_text("utf-8").splitlines()
@@ -46,8 +55,8 @@ async def longer(folder: Path, seconds: float) -> None:
     file = folder / "model.opus"
     wanted = _granule(file) + seconds * 48000
     async with asyncio.timeout(20 + seconds):
-        while _granule(file) < wanted:
-            await asyncio.sleep(0.05)  # a file tells nobody
+        while _granule(file) < wanted:  # noqa: ASYNC110  # a file tells nobody
+            await asyncio.sleep(0.05)
 
 
 def _granule(file: Path) -> int:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -19,7 +20,9 @@ from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
+from tests.media.calls import until
 from tests.media.opus import decoded, loudness, tone
+from tests.recordings import about, events, track
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
 
@@ -294,15 +297,12 @@ async def test_what_waited_for_a_sound_was_not_heard(
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
-        began = asyncio.get_running_loop().time()
-        await caller.until("response.done")
         begin.set()
-        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         speech = await speak("Stop it. What is two plus two?")
         caller.microphone.say(bytes(48000) + speech)
         await caller.until("output_audio_buffer.cleared")
         cut = await caller.until("conversation.item.truncated")
-        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+        assert cut["audio_end_ms"] < 400
 
 
 async def test_a_model_that_takes_no_audio_ends_the_call(
@@ -660,3 +660,60 @@ async def test_a_call_that_has_to_be_recorded_ends_without_consent(
             error = (await caller.until("error"))["error"]
             assert error["code"] == "consent_required"
             await caller.closed()
+
+
+YES = {"consent": {"recording": True}}
+SPOOL = Path("offhook-data/spool")
+
+
+def spooled() -> list[Path]:
+    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
+
+
+@LEGS
+async def test_both_sides_are_recorded_with_what_is_announced(
+    leg: str, local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("This call is recorded."))
+
+    async def announce(call: BridgedCall) -> None:
+        assert call.caller
+        call.caller.play(sound)
+
+    options = {"agents": recorded("consent", leg=leg), "on_bridged": announce}
+    async with relaying(local_url, **options) as relay:
+        key = await relay.grant(YES)
+        async with calling(f"{relay.url}/v1", key=key, whole=False) as caller:
+            started = await caller.until("offhook.recording.started")
+            caller.microphone.say(await speak("What is seven times eight?"))
+            await caller.until("output_audio_buffer.stopped")
+            [folder] = spooled()
+            assert folder.name == started["recording_id"]
+        await until(lambda: about(folder)["state"] == "complete")
+    heard = (await engines.recognise(track(folder, "model"))).lower()
+    assert "is recorded" in heard
+    assert "fifty-six" in heard
+    said = (await engines.recognise(track(folder, "caller"))).lower()
+    assert "seven times eight" in said
+    kinds = {entry["event"]["type"] for entry in events(folder)}
+    assert "response.done" in kinds
+
+
+async def test_no_byte_before_the_consent_and_none_after_it_is_withdrawn(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("consent")) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("conversation.item.create", item=SAID)
+            await caller.until("conversation.item.done")
+            assert spooled() == []
+            caller.send("offhook.recording.consent")
+            await caller.until("offhook.recording.started")
+            assert len(spooled()) == 1
+            caller.send("offhook.recording.withdraw")
+            stopped = await caller.until("offhook.recording.stopped")
+            assert stopped["deleted"] is True
+            assert spooled() == []
+            caller.send("response.create")
+            await caller.until("output_audio_buffer.started")

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import json
-import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +9,7 @@ from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.caller import Microphone
 from tests.extras import without
-from tests.recordings import events, longer, loud, track
+from tests.recordings import about, events, longer, loud, track
 from tests.transports.conformance import got, upcoming
 
 if TYPE_CHECKING:
@@ -38,9 +36,7 @@ async def check_words(folder: Path, engines: Engines, said: str, heard: str) -> 
         assert words in text.replace("-", " "), (name, text)
     lengths = {len(track(folder, name)) for name in ("caller", "model")}
     assert max(lengths) - min(lengths) <= 4
-    about = json.loads((folder / "recording.json").read_text())
-    assert about["state"] == "complete"
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert about(folder)["state"] == "complete"
 
 
 async def test_a_call_over_a_websocket(

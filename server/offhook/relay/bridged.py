@@ -18,7 +18,10 @@ from offhook.media.voice import PcmPath
 from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
 from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
+from offhook.relay.recording import CallRecording
 from offhook.relay.soundboard import START, STOP, Soundboard
+from offhook.relay.statistics import Meter
+from offhook.relay.studio import Sides
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -32,8 +35,10 @@ if TYPE_CHECKING:
     from offhook.media.player import Playable, Playback
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
+    from offhook.relay.calls import LiveCall
     from offhook.relay.cues import Cue, To
     from offhook.relay.model_legs import ModelLeg
+    from offhook.relay.studio import Studio
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
@@ -53,6 +58,7 @@ class BridgedCall:
         seconds: How long it may last.
         consent: What may be recorded of it; by default nothing.
         cues: The sounds that it knows by name.
+        studio: Makes the recordings, where there may be any.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
@@ -62,6 +68,7 @@ class BridgedCall:
             that is not held over WebRTC waits with what it says: it is heard after
             the sound, and is not taken for heard before.
         model: The model's audio, likewise; and what it says passes.
+        reason: Why it has ended.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -77,15 +84,21 @@ class BridgedCall:
         seconds: float,
         consent: Consent | None = None,
         cues: Mapping[str, Cue] | None = None,
+        studio: Studio | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self.reason = "server"
         self._consent = consent or Consent("never", given=False)
+        self._studio = studio
+        self._recording: CallRecording | None = None
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
+        # How the model's side ended, if it was the first.
+        self._left = "lost"
         # Over WebRTC the model's audio passes as packets, and its server plays it.
         self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
         self._bridge = Bridge(
@@ -109,15 +122,24 @@ class BridgedCall:
         """
         return await self._peer.answer(offer)
 
-    async def run(self) -> None:
+    async def run(self, live: LiveCall) -> None:
         """Hold both sides until either leaves, or time is up."""
+        self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            if self._studio:
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
+                self._recording = recording
+                # Ends last of all: nobody waits for a disk.
+                beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             stack.callback(self._board.close)
             # At the same time: either may be there before the other.
-            await first(caller=self._hold_caller(), model=self._hold_model())
+            end = await first(
+                caller=self._hold_caller(live), model=self._hold_model(live)
+            )
+            self.reason = self._left if end == "model" else self.reason
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     def play(
@@ -159,32 +181,39 @@ class BridgedCall:
     def audio(self, pcm: bytes) -> None:
         """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_caller(self) -> None:
+    async def _hold_caller(self, live: LiveCall) -> None:
         """Return when the caller has left."""
         try:
-            await first(gone=self._peer.run(), audio=self._hear_caller())
+            await first(gone=self._peer.run(), audio=self._hear_caller(live))
+            self.reason = "caller"
         except OffhookError as error:
             _log.warning("call %s is given up: %s", self.call_id, error)
+            self.reason = "failed"
             self._fail(error.message, error.code or "server_error")
             await self._peer.drain()
 
-    async def _hear_caller(self) -> None:
+    async def _hear_caller(self, live: LiveCall) -> None:
         await self._peer.connected()
+        live.connected()
         async with Leg(RtpPath.of(self._peer.connection)) as self.caller:
+            if self._recording:
+                caller = self.caller
+                await self._recording.attach(Sides(caller.tap_said, caller.tap_heard))
             self._near.set()
             self._board.open("caller", self.caller)
             self._act()
             await asyncio.Event().wait()  # until cancelled
 
-    async def _hold_model(self) -> None:
+    async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
         # A session costs money from its beginning. The caller has the answer now, and
         # is still to connect; who never does costs nothing.
         await self._peer.reached()
         try:
             await self._leg.connect()
-            await self._converse()
+            await self._converse(live)
         except Exception as error:
+            self._left = "failed"
             known = isinstance(error, OffhookError)
             _log.warning(
                 "call %s lost its model: %s", self.call_id, error, exc_info=not known
@@ -194,16 +223,17 @@ class BridgedCall:
         await self._open.wait()
         await self._peer.drain()
 
-    async def _converse(self) -> None:
+    async def _converse(self, live: LiveCall) -> None:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            await self._couple(stack)
+            await self._couple(stack, live)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
+            self._left = "limit"
             self._fail("The call has reached its longest duration.", "session_expired")
 
-    async def _couple(self, stack: AsyncExitStack) -> None:
+    async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
         await self._near.wait()
         path = self._model_path()
@@ -213,6 +243,9 @@ class BridgedCall:
         self.model = await stack.enter_async_context(Leg(path))
         couple(self.caller, self.model)
         self._board.open("model", self.model)
+        legs = {"caller": self.caller, "model": self.model}
+        meter = Meter(live, legs, lambda: self._peer.dropped)
+        beside(stack, (await stack.enter_async_context(meter)).run())
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 
@@ -235,11 +268,12 @@ class BridgedCall:
             if event["type"] in (START, STOP):
                 self._board.hear(event)
             else:
-                self._consent.take(event)
+                (self._recording or self._consent).take(event)
         except InvalidRequest as error:
             self._bridge.refuse(error, event)
             self._act()
         if self._consent.over:
+            self._left = "consent"
             self._fail("This call may not go on unrecorded.", "consent_required")
             self._ended.set()
 

@@ -75,6 +75,25 @@ def is_rebound(request: HTTPConnection) -> bool:
     return _comes_over_loopback(request) and not _asks_for_loopback(request)
 
 
+def is_own_page(request: HTTPConnection) -> bool:
+    """Whether no other site's page sent this, for all that can be told.
+
+    Browsers say where a request comes from: in `Sec-Fetch-Site`, which they leave out
+    over plain HTTP, and in `Origin`, which they leave out of simple reading. Scripts
+    say neither. A link from elsewhere may open a page: its site sees nothing of it.
+    """
+    headers = request.headers
+    site = headers.get("sec-fetch-site")
+    if site is None:
+        _, _, asked = headers.get("origin", "").partition("://")
+        own = bool(asked) and asked.lower() == headers.get("host", "").lower()
+        return own or "origin" not in headers
+    opens = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return site in ("same-origin", "none") or (
+        opens == ("navigate", "document") and request.scope.get("method") == "GET"
+    )
+
+
 def _comes_over_loopback(request: HTTPConnection) -> bool:
     # Both ends, as servers may take a proxy's header for the client's.
     ends = (request.scope.get("client"), request.scope.get("server"))

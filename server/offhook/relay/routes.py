@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from offhook.errors import InvalidRequest, NotFound
+from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
 from offhook.protocol.consent import Consent, require
 from offhook.protocol.disclosure import logged
@@ -20,19 +19,23 @@ from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
 from offhook.relay.callers import address_of, bearer, is_local
+from offhook.relay.records import CallRecord
+from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from contextlib import ExitStack
 
     from starlette.requests import HTTPConnection, Request
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls, HangUp
+    from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.limits import Limits
+    from offhook.relay.links import Links
+    from offhook.relay.operators import Operators
+    from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
@@ -46,7 +49,7 @@ _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 _MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relay:
     """What the routes share."""
 
@@ -56,8 +59,16 @@ class Relay:
     calls: Calls
     limits: Limits
     runtime: Runtime
+    operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
+
+    @cached_property
+    def supervisors(self) -> Supervisors:
+        """What stays with direct calls."""
+        mode, seconds = self.settings.supervise, self.settings.session_seconds
+        return Supervisors(self.calls, mode, seconds)
 
 
 async def mint(request: Request) -> Response:
@@ -96,26 +107,41 @@ async def call(request: Request) -> Response:
     agent = relay.agents.find(grant.agent)
     require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
+    consent = Consent(agent.record, given=bool(grant.consent))
     with contextlib.ExitStack() as place:
         place.callback(relay.limits.take(address_of(request)))
         upstream = await relay.runtime.upstream()
         # From here on the grant is gone, whatever happens: a create may be billed.
         minted = relay.grants.spend(grant, time.time())
         session = own or minted or agent.session
+        fixed = not may_configure(request, relay)
+        bridged = None
         if relay.leg or agent.media == "bridged":
-            fixed = not may_configure(request, relay)
-            bridged = await _bridged(relay, grant, session, agent, fixed=fixed)
-            answer = await _answered(relay, grant, bridged, offer, place)
+            bridged = await _bridged(relay, session, agent, consent, fixed=fixed)
+            sdp = await bridged.answer(offer.decode(errors="replace"))
+            answer = Answer(bridged.call_id, sdp.encode())
+            end: HangUp = bridged.hang_up
         else:
             answer = await upstream.answer(offer, session)
-            hang_up = partial(upstream.hang_up, answer.call_id)
-            _direct(relay, grant, answer.call_id, hang_up, place)
+            end = partial(upstream.hang_up, answer.call_id)
+        path: Path = "bridged" if bridged else "direct"
+        record = record_of(answer.call_id, path, grant, agent, session)
+        live = relay.calls.begin(record, grant.id, end, place.pop_all().close)
+        await relay.runtime.keep(
+            _held(relay, bridged, live)
+            if bridged
+            else relay.supervisors.supervise(live, upstream, session, guarded=fixed)
+        )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {
+            **_PRIVATE,
+            **({} if bridged else _teed(agent, consent)),
+            "Location": f"/v1/realtime/calls/{answer.call_id}",
+        },
         "application/sdp",
     )
 
@@ -124,13 +150,41 @@ async def hang_up(request: Request) -> Response:
     """`POST /v1/realtime/calls/{call_id}/hangup`: end the call of this key."""
     relay = _relay(request)
     grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
-    call_id = request.path_params["call_id"]
-    end = relay.calls.find(call_id, grant.id)
-    with contextlib.suppress(NotFound):
-        # A call that ended by itself in the meantime is what the caller wanted.
-        await end()
-    relay.calls.remove(call_id)
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    await live.hang_up("caller")
     return Response(headers=_PRIVATE)
+
+
+async def record(request: Request) -> Response:
+    """`POST /v1/offhook/calls/{call_id}/recording`: take both sides of a call, too."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    agent = relay.agents.find(grant.agent)
+    if agent.record == "never" or live.record.path != "direct" or live.teed:
+        raise InvalidRequest(
+            "This call is not to be recorded by a tee, or is already.",
+            code="not_recorded",
+            status=409,
+        )
+    offer, _ = await read_offer(request, relay.settings.body_seconds)
+    text = check_offer(offer)
+    peers, studio = await relay.runtime.peers(), await relay.runtime.studio()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.tee import TeeCall
+
+    consent = Consent(agent.record, given=bool(grant.consent))
+    seconds = relay.settings.session_seconds
+    tee = TeeCall(live, consent, studio, peers, seconds=seconds)
+    # Before anything is waited for: there is one tee, whoever else asks.
+    live.teed = True
+    try:
+        answer = await tee.answer(text)
+    except BaseException:
+        live.teed = False
+        raise
+    await relay.runtime.keep(tee.run())
+    return Response(answer, 201, _PRIVATE, "application/sdp")
 
 
 async def about(request: Request) -> Response:
@@ -145,9 +199,32 @@ async def health(request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
 
 
+def _teed(agent: Agent, consent: Consent) -> dict[str, str]:
+    """Tell a page whether it has to send both sides of a call for its recording."""
+    if agent.record == "never":
+        return {}
+    return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
+
+
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
     """Whether a caller may have a session of its own: in development only."""
     return relay.agents.built_in and is_local(connection)
+
+
+def record_of(
+    call_id: str, path: Path, grant: Grant, agent: Agent, session: Mapping[str, Any]
+) -> CallRecord:
+    """Begin the record of a call."""
+    model = session.get("model")
+    return CallRecord(
+        call_id,
+        agent.name,
+        path,
+        time.time(),
+        model=model if isinstance(model, str) else None,
+        origin=grant.origin,
+        consent=grant.consent,
+    )
 
 
 def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
@@ -159,21 +236,11 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
     return Policy(fixed=fixed, note=note)
 
 
-def _direct(
-    relay: Relay, grant: Grant, call_id: str, hang_up: HangUp, place: ExitStack
-) -> None:
-    """Remember a direct call for as long as it may last: its end is not seen here."""
-    seconds = relay.settings.session_seconds
-    over = asyncio.get_running_loop().call_later(seconds, relay.calls.remove, call_id)
-    place.callback(over.cancel)
-    relay.calls.add(call_id, grant.id, hang_up, place.pop_all().close)
-
-
 async def _bridged(
     relay: Relay,
-    grant: Grant,
     session: Mapping[str, Any],
     agent: Agent,
+    consent: Consent,
     *,
     fixed: bool,
 ) -> BridgedCall:
@@ -193,7 +260,6 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    consent = Consent(agent.record, given=bool(grant.consent))
     return BridgedCall(
         leg,
         policy,
@@ -201,25 +267,17 @@ async def _bridged(
         peers,
         seconds=seconds,
         consent=consent,
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
         cues=agent.cues,
         hook=relay.hook,
     )
 
 
-async def _answered(
-    relay: Relay, grant: Grant, call: BridgedCall, offer: bytes, place: ExitStack
-) -> Answer:
-    sdp = await call.answer(offer.decode(errors="replace"))
-    relay.calls.add(call.call_id, grant.id, call.hang_up, place.pop_all().close)
-    await relay.runtime.keep(_held(relay, call))
-    return Answer(call.call_id, sdp.encode())
-
-
-async def _held(relay: Relay, call: BridgedCall) -> None:
+async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
     try:
-        await call.run()
+        await call.run(live)
     finally:
-        relay.calls.remove(call.call_id)
+        relay.calls.end(live, call.reason)
 
 
 def _relay(request: Request) -> Relay:
