@@ -42,6 +42,7 @@ _log = logging.getLogger(__name__)
 # So often what has come is given to the disk: with what the timeline waits for, a
 # process that dies loses less than a second.
 _TICK_S = 0.3
+_TOGETHER_S = 0.05
 # What a packet keeps beside its payload, in bytes.
 _PACKET_BYTES = 300
 
@@ -114,7 +115,7 @@ class Recorder:
                 f"The recording cannot begin: {error.strerror}. See to its folder, "
                 f"{self._folder}."
             ) from None
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
+        self._wait()
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -185,7 +186,12 @@ class Recorder:
 
     def _tick(self) -> None:
         self._hand_over(time.monotonic())
-        self._timer = self._loop.call_later(_TICK_S, self._tick)
+        self._wait()
+
+    def _wait(self) -> None:
+        """Wait for the next tick, with others: the disk's thread wakes up for all."""
+        due = self._loop.time() + _TICK_S
+        self._timer = self._loop.call_at(due - due % _TOGETHER_S, self._tick)
 
     def _hand_over(self, now: float) -> None:
         if self._spool is None:

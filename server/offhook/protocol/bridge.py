@@ -105,14 +105,14 @@ class Bridge:
         self._notes: deque[str] = deque(maxlen=_UNSENT)
         self._actions: list[Action] = []
 
+    def watch(self, witness: Callable[[Event], None]) -> None:
+        """Show somebody the model's events and our own, before the policy."""
+        self._witness = witness
+
     @property
     def waits(self) -> bool:
         """Whether the caller waits for the model, to come or to answer."""
         return not self._connected or bool(self._waiting)
-
-    def watch(self, witness: Callable[[Event], None]) -> None:
-        """Show somebody the model's events and our own, before the policy."""
-        self._witness = witness
 
     def drain(self) -> list[Action]:
         """Return what is to be done now, in order."""

@@ -57,8 +57,8 @@ class BridgedCall:
         peers: Makes the caller's peer.
         seconds: How long it may last.
         consent: What may be recorded of it; by default nothing.
-        cues: The sounds that it knows by name.
         studio: Makes the recordings, where there may be any.
+        cues: The sounds that it knows by name.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
@@ -83,8 +83,8 @@ class BridgedCall:
         *,
         seconds: float,
         consent: Consent | None = None,
-        cues: Mapping[str, Cue] | None = None,
         studio: Studio | None = None,
+        cues: Mapping[str, Cue] | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
@@ -197,8 +197,9 @@ class BridgedCall:
         live.connected()
         async with Leg(RtpPath.of(self._peer.connection)) as self.caller:
             if self._recording:
-                caller = self.caller
-                await self._recording.attach(Sides(caller.tap_said, caller.tap_heard))
+                # Before any sound: an announcement is in the recording.
+                sides = Sides(self.caller.tap_said, self.caller.tap_heard)
+                await self._recording.attach(sides)
             self._near.set()
             self._board.open("caller", self.caller)
             self._act()
@@ -242,10 +243,10 @@ class BridgedCall:
         assert self.caller
         self.model = await stack.enter_async_context(Leg(path))
         couple(self.caller, self.model)
-        self._board.open("model", self.model)
         legs = {"caller": self.caller, "model": self.model}
         meter = Meter(live, legs, lambda: self._peer.dropped)
         beside(stack, (await stack.enter_async_context(meter)).run())
+        self._board.open("model", self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 

@@ -55,13 +55,16 @@ class Keeper:
         """Do so until the block ends; what waits then is written, if it can be soon."""
         ending = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._write(ending))
+            writing = tasks.create_task(self._write(ending))
             tending = tasks.create_task(self._tend())
             try:
                 yield self
             finally:
                 tending.cancel()
                 ending.set()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_LAST_SECONDS):
+                        await writing
 
     async def tend(self, now: float) -> None:
         """Do once what is done every ten seconds.
@@ -78,16 +81,17 @@ class Keeper:
 
     async def _write(self, ending: asyncio.Event) -> None:
         pause = _WRITE_SECONDS
-        while not ending.is_set():
+        over = False
+        while not over:
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
-                    await ending.wait()
-            if self._writer.waits:
-                written = await self._tell("calls", self._flush())
-                pause = _WRITE_SECONDS if written else min(2 * pause, _MOST_SECONDS)
+                    over = await ending.wait()
+            written = await self._tell("calls", self._flush())
+            pause = _WRITE_SECONDS if written else min(2 * pause, _MOST_SECONDS)
 
     async def _flush(self) -> None:
-        await self._writer.flush(await self._store())
+        if self._writer.waits:
+            await self._writer.flush(await self._store())
 
     async def _tend(self) -> None:
         while True:

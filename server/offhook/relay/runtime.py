@@ -76,8 +76,8 @@ class Runtime:
         upstream: Upstream | None = None,
         *,
         bridges: bool = False,
-        prepare: Callable[[], None] = lambda: None,
         writer: Writer | None = None,
+        prepare: Callable[[], None] = lambda: None,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -86,8 +86,8 @@ class Runtime:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
             bridges: Whether there are calls to be bridged.
-            prepare: Makes ready what these need; run in a thread.
             writer: Is told of the calls; None where nothing is kept of them.
+            prepare: Makes ready what these need; run in a thread.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
