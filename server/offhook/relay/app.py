@@ -96,7 +96,6 @@ def create_app(
             bridges=bool(bridged or known.recorded),
             prepare=known.cues.load,
             writer=writer,
-            prepare=known.cues.load,
         ),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
