@@ -70,8 +70,8 @@ def create_app(
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
-        on_bridged: Run beside each call whose audio passes through here as packets
-            (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        on_bridged: Run beside each bridged call once its audio passes, to play sounds
+            to either side; cancelled at its end.
         observers: Are told of every call: when it begins and ends, and what happens.
         operator: Whether who sends a request may see /calls; beside the token.
 
