@@ -81,7 +81,7 @@ def create_app(
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
     secret, metrics = _revealed(settings.secret), Metrics()
-    writer = _writer(settings, known.recorded)
+    writer = _writer(settings, known)
     page = _page(settings, known, upstream, bridged)
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
@@ -161,8 +161,9 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
+def _writer(settings: Settings, agents: Agents) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
+    recorded = agents.recorded
     if settings.store == "none":
         if recorded:
             raise SettingsError(
@@ -176,8 +177,11 @@ def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
-    # What a caller does not want recorded is not to be read, either.
-    return Writer(lambda call: call.consent is False)
+    asked = {name for name in recorded if agents.find(name).record != "always"}
+    # What a caller does not want recorded, or was not asked yet, is not to be read either.
+    return Writer(
+        lambda call: call.consent is False or (call.agent in asked and not call.consent)
+    )
 
 
 def _revealed(secret: SecretStr | None) -> str | None:
