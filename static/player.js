@@ -3,17 +3,16 @@
  * What the page shows without this script is all there is to read.
  */
 import { Lanes } from "./lanes.js";
+import { Sides } from "./sides.js";
 import { Transcript } from "./transcript.js";
 
 const STEP = 5;
 const LEAP = 30;
-const POLL = 2000;
 
 const player = element("#player");
 const audio = /** @type {HTMLAudioElement | null} */ (document.querySelector("#audio"));
 
 if (audio) play(audio);
-else if (["recording", "mastering"].includes(player.dataset.state ?? "")) setTimeout(watch, POLL);
 
 /** @param {HTMLAudioElement} audio */
 function play(audio) {
@@ -30,7 +29,8 @@ function play(audio) {
   for (const id of ["#controls", "#hint"]) element(id).hidden = false;
   drawWaves(lanes);
 
-  audio.addEventListener("durationchange", () => (lanes.end = audio.duration));
+  audio.addEventListener("durationchange", measure);
+  measure(); // it may be known by now
   for (const type of ["play", "pause", "ended"]) audio.addEventListener(type, changed);
   for (const type of ["timeupdate", "seeking"]) audio.addEventListener(type, show);
   audio.addEventListener("error", () => trouble("The recording cannot be played here: download it below."));
@@ -47,10 +47,18 @@ function play(audio) {
   element("#next-turn").addEventListener("click", () => turn(true));
   element("#in").addEventListener("click", () => zoom(2));
   element("#out").addEventListener("click", () => zoom(0.5));
+  const sides = new Sides(audio);
+  element("#hear").addEventListener("change", ({ target }) => {
+    sides.hear(/** @type {HTMLSelectElement} */ (target).value);
+  });
   element("#speed").addEventListener("change", ({ target }) => {
     audio.playbackRate = Number(/** @type {HTMLSelectElement} */ (target).value);
   });
   document.addEventListener("keydown", press);
+
+  function measure() {
+    if (Number.isFinite(audio.duration)) lanes.end = audio.duration;
+  }
 
   function toggle() {
     if (audio.paused) audio.play().catch(() => {});
@@ -61,6 +69,7 @@ function play(audio) {
   function seek(seconds) {
     const end = Number.isFinite(audio.duration) ? audio.duration : Infinity;
     audio.currentTime = Math.min(Math.max(0, seconds), end);
+    show();
   }
 
   /** @param {boolean} forward */
@@ -144,22 +153,6 @@ async function drawWaves(lanes) {
     lanes.draw("model", model, perSecond);
   } catch {
     trouble("The waveforms could not be loaded. The recording can be played all the same.");
-  }
-}
-
-/** Waits for a recording that is being made. */
-async function watch() {
-  const response = await fetch(player.dataset.page ?? "").catch(() => undefined);
-  if (response && !response.ok) return;
-  const recording = (await response?.json())?.recording;
-  const state = recording?.state ?? player.dataset.state;
-  const progress = /** @type {HTMLProgressElement} */ (element("#progress"));
-  if (state !== player.dataset.state) {
-    element("#news").textContent = "The recording has moved on: the page loads again.";
-    location.reload();
-  } else {
-    if (state === "mastering") progress.value = recording.progress;
-    setTimeout(watch, POLL);
   }
 }
 

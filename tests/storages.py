@@ -49,7 +49,7 @@ def s3_server() -> Iterator[str]:
     ]
     options += ["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"]
     options += ["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"]
-    options += ["-volume.max=8", "-master.volumeSizeLimitMB=64"]
+    options += ["-volume.max=100", "-master.volumeSizeLimitMB=64"]
     options += [f"-dir={folder / 'data'}", f"-s3.config={folder / 's3.json'}"]
     port = int(next(o for o in options if o.startswith("-s3.port=")).split("=")[1])
     try:

@@ -179,7 +179,8 @@ class CallSettings(_Source):
         description="what to say: `mic`, or a file with sound",
     )
     out: str = Field(
-        "speakers", description="where to hear the answers: `speakers`, or a WAV file"
+        "speakers",
+        description="where to hear the answers: `speakers`, a WAV file, or `none`",
     )
     key: SecretStr | None = Field(
         None, description="API key of the server (none: it is asked for one)"
@@ -188,6 +189,22 @@ class CallSettings(_Source):
     model: str | None = Field(None, description="the model to ask for, with a key")
     seconds: float | None = Field(
         None, gt=0, description="when to hang up (none: when all is said)"
+    )
+    consent: bool | None = Field(
+        None, description="what to say to being recorded by a relay: true or false"
+    )
+
+
+class RecordSettings(CallSettings):
+    """Settings of a recording on the command line: those of a call, and more."""
+
+    into: Path = Field(Path("recordings"), description="folder for the recordings")
+    at: str = Field(
+        "http://localhost:8040/",
+        description="where a call is that has an id: a relay, or a ws or wss URL",
+    )
+    operator_token: SecretStr | None = Field(
+        None, description="the relay's OFFHOOK_OPERATOR_TOKEN"
     )
 
 
@@ -225,6 +242,14 @@ class Settings(NetworkSettings):
     store: str | None = Field(
         None,
         description="SQL URL of the calls (none: SQLite in `data`; `none`: keep none)",
+    )
+    recordings: str | None = Field(
+        None,
+        description="where recordings are: a folder, or a URL like s3://bucket/folder "
+        "(none: in `data`)",
+    )
+    keep_days: float = Field(
+        30, gt=0, description="when calls and their recordings are deleted"
     )
     operator_token: SecretStr | None = Field(
         None,

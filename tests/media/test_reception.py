@@ -18,8 +18,8 @@ def packets(payloads: list[bytes], ms: int = 20) -> list[Packet]:
 
 
 def put(reception: Reception, come: list[Packet]) -> bytes:
-    """What is made of packets that come when they should."""
-    return b"".join(reception.put(p, p.timestamp / 48000) for p in come)
+    """What is made of packets."""
+    return b"".join(map(reception.put, come))
 
 
 def loud(pcm: bytes, hertz: float = SPEECH) -> float:
@@ -30,7 +30,7 @@ def loud(pcm: bytes, hertz: float = SPEECH) -> float:
 def test_what_comes_is_given_at_once(ms: int) -> None:
     reception = Reception()
     for packet in packets(encoded(tone(SPEECH, 0.6), ms=ms), ms):
-        pcm = reception.put(packet, packet.timestamp / 48000)
+        pcm = reception.put(packet)
         assert len(pcm) == 48 * ms
     assert loud(pcm) > 0.2
 
@@ -52,24 +52,21 @@ def test_order_is_put_right_once_it_is_known_to_be_wrong() -> None:
     pcm = put(reception, come[:30])
     assert len(pcm) == 960 * 30
     # By now it waits for what may be late.
-    assert reception.put(come[30], 0.62) == b""
-    assert len(reception.put(come[31], 0.621)) == 2 * 960
+    assert reception.put(come[30]) == b""
+    assert len(reception.put(come[31])) == 2 * 960
 
 
 def test_time_goes_on_without_packets() -> None:
-    """As while a caller is away: what made them wait comes at once, and is too late."""
-    come = packets(encoded(tone(SPEECH, 2)))
+    come = packets(encoded(tone(SPEECH, 1)))
     reception = Reception()
-    pcm = put(reception, come[:10])
-    made_up = b"".join(reception.fill() for _ in range(40))
-    assert len(made_up) == 40 * 960
+    put(reception, come[:10])
+    made_up = b"".join(reception.fill() for _ in range(20))
+    assert len(made_up) == 20 * 960
     assert loud(made_up[:960]) > 0.1
     assert not any(made_up[6 * 960 :])
-    pcm += made_up + b"".join(reception.put(p, 1.0) for p in come[10:50])
-    # Never more than 100 ms ahead of real time, but for the packet that goes beyond.
-    assert 1.0 <= len(pcm) / 48000 <= 1.12
-    pcm += put(reception, come[50:])
-    assert 2.0 <= len(pcm) / 48000 <= 2.12
+    # What was only late is heard nevertheless.
+    pcm = put(reception, come[10:])
+    assert len(pcm) == 40 * 960
     assert loud(pcm[-9600:]) > 0.2
 
 

@@ -121,7 +121,7 @@ async def test_a_loop_that_was_held_up_says_how_long(
     told.path.close()
     one, two = told.said
     assert rtp.ahead(two.sequence_number, one.sequence_number) == 1
-    assert rtp.later(two.timestamp, one.timestamp) == rtp.FRAME * 26
+    assert 26 <= rtp.later(two.timestamp, one.timestamp) / rtp.FRAME < 50
 
 
 async def test_packets_are_heard_as_pcm_at_once() -> None:
@@ -135,6 +135,21 @@ async def test_packets_are_heard_as_pcm_at_once() -> None:
     assert loudness(heard[2400:], 440) == pytest.approx(0.25, rel=0.1)
 
 
+async def test_packets_that_are_late_are_waited_for() -> None:
+    told = Told()
+    told.open()
+    loop = asyncio.get_running_loop()
+    speech = encoded(tone(440, 0.2))
+    for payload in speech[:5]:
+        told.send(payload, loop.time() - 0.1)
+    await told.until(lambda: len(told.said) >= 4)
+    assert len(told.heard) == 5
+    for payload in speech[5:]:
+        told.send(payload, loop.time())
+    assert len(b"".join(told.heard)) == 9600
+    told.path.close()
+
+
 async def test_time_goes_on_for_who_hears_when_packets_do_not_come() -> None:
     told = Told()
     told.open()
@@ -144,7 +159,7 @@ async def test_time_goes_on_for_who_hears_when_packets_do_not_come() -> None:
     count = len(told.heard)
     began = loop.time()
     await told.until(lambda: len(told.heard) >= count + 20)
-    assert 0.3 < loop.time() - began < 0.6
+    assert 0.5 < loop.time() - began < 0.9
     assert not any(told.heard[-1])
     told.path.close()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from offhook.errors import InvalidRequest
 from offhook.protocol.bridge import (
     Action,
     Bridge,
@@ -10,6 +11,7 @@ from offhook.protocol.bridge import (
     Position,
     ToCaller,
     ToModel,
+    ToServer,
 )
 from offhook.protocol.policy import Policy
 from offhook.protocol.transport_events import Audio
@@ -153,3 +155,15 @@ def test_that_there_is_no_model_is_told() -> None:
     between.fail("try again later")
     [error] = told(between.drain())
     assert error["error"]["message"] == "try again later"
+
+
+def test_what_is_for_the_server_does_not_reach_the_model() -> None:
+    for fixed in (True, False):
+        between = bridge(fixed=fixed)
+        event = {"type": "offhook.recording.withdraw", "event_id": "mine"}
+        between.hear(json.dumps(event))
+        assert between.drain() == [ToServer(event)]
+        between.refuse(InvalidRequest("No.", code="invalid_value"), event)
+        [error] = told(between.drain())
+        assert (error["type"], error["error"]["event_id"]) == ("error", "mine")
+        assert error["error"]["message"] == "No."

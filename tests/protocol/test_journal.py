@@ -98,12 +98,17 @@ def test_keys_and_our_own_events_are_marks() -> None:
 
 def test_sounds_last_from_their_start_to_their_end() -> None:
     journal = Journal()
-    journal.take({"type": "offhook.sound.started", "sound": "hold"}, 100)
-    (told,) = journal.take({"type": "offhook.sound.ended", "sound": "hold"}, 400)
+    journal.take({"type": "offhook.sound.started", "name": "hold"}, 100)
+    (told,) = journal.take({"type": "offhook.sound.stopped", "name": "hold"}, 400)
     assert (told.kind, told.text) == ("sound", "hold")
     assert (told.begins_ms, told.ends_ms) == (100, 400)
-    journal.take({"type": "offhook.sound.started", "sound": "hold"}, 500)
-    assert [e.ends_ms for e in journal.end(700)] == [700]
+    for to in ("caller", "model"):
+        started = {"type": "offhook.sound.started", "name": "hold", "to": to}
+        journal.take(started, 500)
+    assert [(e.data["to"], e.ends_ms) for e in journal.end(700)] == [
+        ("caller", 700),
+        ("model", 700),
+    ]
 
 
 def test_usage_is_summed() -> None:
@@ -166,8 +171,8 @@ REAL = st.sampled_from(
         tools.called(),
         tools.returned(),
         message(),
-        {"type": "offhook.sound.started", "sound": "hold"},
-        {"type": "offhook.sound.ended", "sound": "hold"},
+        {"type": "offhook.sound.started", "name": "hold"},
+        {"type": "offhook.sound.stopped", "name": "hold"},
     ]
 )
 

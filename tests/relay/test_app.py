@@ -179,3 +179,9 @@ async def test_unknown_routes_and_methods(
     relay: Relay, method: str, path: str, status: int, code: str
 ) -> None:
     error_of(await relay.client.request(method, path), status, code)
+
+
+def test_what_is_recorded_does_not_pass_by() -> None:
+    settings = Settings.load(api_key="sk-any", keys="upstream")
+    with pytest.raises(SettingsError, match="'support' are recorded"):
+        create_app(settings, agents={"support": {"record": "consent"}})

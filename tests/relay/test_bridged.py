@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,9 +16,12 @@ from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
+from tests.media.calls import until
 from tests.media.opus import decoded
+from tests.recordings import about, events, track
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -91,9 +95,9 @@ async def test_a_caller_speaks_and_is_answered(
         heard = spoken(caller)
         types = {event["type"] for event in caller.events}
         assert "canary" not in str(caller.events)
-    assert "fifty-six" in (await engines.recognise(heard)).lower()
+    assert "56" in plain(await engines.recognise(heard))
     tapped = decoded(packet.payload for packet in packets).tobytes()
-    assert "fifty-six" in (await engines.recognise(tapped)).lower()
+    assert "56" in plain(await engines.recognise(tapped))
     assert "response.output_audio.delta" not in types
     assert "conversation.item.input_audio_transcription.completed" in types
 
@@ -233,7 +237,7 @@ async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
         caller.heard.clear()
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
-        assert "fifty-six" in (await engines.recognise(spoken(caller))).lower()
+        assert "56" in plain(await engines.recognise(spoken(caller)))
 
 
 async def test_a_model_over_a_websocket_waits_while_a_sound_is_heard_alone(
@@ -261,9 +265,9 @@ async def test_a_model_over_a_websocket_waits_while_a_sound_is_heard_alone(
         await caller.until("output_audio_buffer.started")
         assert over_at
         await caller.until("output_audio_buffer.stopped")
-        words = (await engines.recognise(spoken(caller))).lower()
-    assert "hold the line" in words.partition("fifty-six")[0]
-    assert "fifty-six" in words
+        words = plain(await engines.recognise(spoken(caller)))
+    assert "hold the line" in words.partition("56")[0]
+    assert "56" in words
 
 
 async def test_what_waited_for_a_sound_was_not_heard(
@@ -282,15 +286,12 @@ async def test_what_waited_for_a_sound_was_not_heard(
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
-        began = asyncio.get_running_loop().time()
-        await caller.until("response.done")
         begin.set()
-        heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         speech = await speak("Stop it. What is two plus two?")
         caller.microphone.say(bytes(48000) + speech)
         await caller.until("output_audio_buffer.cleared")
         cut = await caller.until("conversation.item.truncated")
-        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+        assert cut["audio_end_ms"] < 400
 
 
 async def test_a_model_that_takes_no_audio_ends_the_call(
@@ -410,3 +411,86 @@ def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
         create_app(settings, agents=SUPPORT)
     with pytest.raises(SettingsError, match="'default' are bridged"):
         create_app(settings, transport=Singer)
+
+
+def recorded(record: str, **given: Any) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "record": record, **given}}
+
+
+async def test_what_is_not_the_callers_to_say_is_told(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.send("offhook.recording.consent", event_id="mine")
+        error = (await caller.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("invalid_value", "mine")
+        caller.send("conversation.item.create", item=SAID)
+        await caller.until("conversation.item.done")
+
+
+async def test_a_call_that_has_to_be_recorded_ends_without_consent(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("required")) as relay:
+        url = f"{relay.url}/v1"
+        key = await relay.grant({"consent": {"recording": True}})
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("offhook.recording.withdraw")
+            error = (await caller.until("error"))["error"]
+            assert error["code"] == "consent_required"
+            await caller.closed()
+
+
+YES = {"consent": {"recording": True}}
+SPOOL = Path("offhook-data/spool")
+
+
+def spooled() -> list[Path]:
+    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
+
+
+@LEGS
+async def test_both_sides_are_recorded_with_what_is_announced(
+    leg: str, local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("This call is recorded."))
+
+    async def announce(call: BridgedCall) -> None:
+        assert call.caller
+        call.caller.play(sound)
+
+    options = {"agents": recorded("consent", leg=leg), "on_bridged": announce}
+    async with relaying(local_url, **options) as relay:
+        key = await relay.grant(YES)
+        async with calling(f"{relay.url}/v1", key=key, whole=False) as caller:
+            started = await caller.until("offhook.recording.started")
+            caller.microphone.say(await speak("What is seven times eight?"))
+            await caller.until("output_audio_buffer.stopped")
+            [folder] = spooled()
+            assert folder.name == started["recording_id"]
+        await until(lambda: about(folder)["state"] == "complete")
+    heard = (await engines.recognise(track(folder, "model"))).lower()
+    assert "is recorded" in heard
+    assert "fifty-six" in heard
+    said = (await engines.recognise(track(folder, "caller"))).lower()
+    assert "seven times eight" in said
+    kinds = {entry["event"]["type"] for entry in events(folder)}
+    assert "response.done" in kinds
+
+
+async def test_no_byte_before_the_consent_and_none_after_it_is_withdrawn(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("consent")) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("conversation.item.create", item=SAID)
+            await caller.until("conversation.item.done")
+            assert spooled() == []
+            caller.send("offhook.recording.consent")
+            await caller.until("offhook.recording.started")
+            assert len(spooled()) == 1
+            caller.send("offhook.recording.withdraw")
+            stopped = await caller.until("offhook.recording.stopped")
+            assert stopped["deleted"] is True
+            assert spooled() == []
+            caller.send("response.create")
+            await caller.until("output_audio_buffer.started")

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from offhook.protocol.entries import Kind
+
 pytestmark = pytest.mark.anyio
 
 TOKEN = "canary-operator-token"
 URL = "sqlite:///calls.db"
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 JSON = {"Accept": "application/json"}
+# An hour ago: what is older than the settings say is deleted.
+T = float(int(time.time()) - 3600)
 CALL = CallRecord(
     "rtc_1",
     "support",
     "bridged",
-    1000.0,
-    ended=1062.0,
+    T,
+    ended=T + 62,
     reason="caller",
     turns=2,
     usage={"responses": 1, "tokens": {"output_audio": 77}},
@@ -56,7 +60,7 @@ SAID = [
 RECORDING = RecordingRecord(
     "rec_1",
     "rtc_1",
-    1000.5,
+    T + 0.5,
     "ready",
     1.0,
     61.5,
@@ -68,7 +72,7 @@ RECORDING = RecordingRecord(
 
 
 def one(number: int, **given: Any) -> CallRecord:
-    call = replace(CALL, id=f"rtc_{number}", began=1000.0 + number, recording=None)
+    call = replace(CALL, id=f"rtc_{number}", began=T + number, recording=None)
     return replace(call, **given)
 
 
@@ -182,7 +186,7 @@ async def test_filters_and_pages(store: Store, running: Running) -> None:
     await store.write(
         [
             one(2, agent="sales", path="phone"),
-            one(3, ended=1004.0),
+            one(3, ended=T + 4),
             one(4, agent="sales"),
         ],
         [("rtc_4", Entry("turn", "caller", 0, 1, "A parcel & more"))],
@@ -202,7 +206,7 @@ async def test_filters_and_pages(store: Store, running: Running) -> None:
         assert await found(relay, "text=parcel") == ["rtc_4", "rtc_1"]
         assert await found(relay, "agent=sales&path=phone") == ["rtc_2"]
         assert await found(relay, "recorded=true") == ["rtc_1"]
-        assert await found(relay, "since=1002.5&until=1003.5") == ["rtc_3"]
+        assert await found(relay, f"since={T + 2.5}&until={T + 3.5}") == ["rtc_3"]
         assert await found(relay, "text=nowhere&agent=&path=") == []
         seen, url = [], "calls?limit=1&agent=sales&text="
         while url:
@@ -228,7 +232,7 @@ async def test_what_a_caller_says_is_text(store: Store, running: Running) -> Non
     call = one(6, agent=evil, origin=evil, error=evil, reason=evil, model=evil)
     call = replace(call, statistics={evil: evil}, usage={evil: {evil: 1}})
     data = {"arguments": evil, "output": evil, "transcript": evil, "event": evil}
-    kinds = ("turn", "tool", "sound", "mark")
+    kinds: tuple[Kind, ...] = ("turn", "tool", "sound", "mark")
     said = [Entry(kind, "caller", 0, 9, evil, {**data, "to": evil}) for kind in kinds]
     unheard = Entry("turn", "model", 0, 9, "", {"transcript": evil})
     await store.write([call], [("rtc_6", entry) for entry in (*said, unheard)])
@@ -242,7 +246,7 @@ async def test_what_a_caller_says_is_text(store: Store, running: Running) -> Non
             page = await html(relay, path + (evil if path.endswith("=") else ""))
             assert "<script>" not in page
             assert "<img" not in page
-            assert "49" not in page.partition("<main>")[2]
+            assert "7 * 7" in page
             assert "&lt;" in page
 
 
@@ -250,16 +254,16 @@ async def test_a_call_that_goes_on_or_says_nothing(
     store: Store, running: Running
 ) -> None:
     await store.write([one(7, ended=None)])
-    making = RecordingRecord("rec_8", "rtc_8", 1.0, "mastering", 0.4)
+    making = RecordingRecord("rec_8", "rtc_8", T, "mastering", 0.4)
     await store.write([one(8)], [], [making])
-    failed = RecordingRecord("rec_9", "rtc_9", 1.0, "failed", error="The disk is full.")
+    failed = RecordingRecord("rec_9", "rtc_9", T, "failed", error="The disk is full.")
     await store.write([one(9)], [], [failed])
     async with pages(running) as relay:
         live = await html(relay, "/calls/rtc_7")
         making_page = await html(relay, "/calls/rtc_8")
         failed_page = await html(relay, "/calls/rtc_9")
     assert "live" in live
-    assert "Nothing was said." in live
+    assert "Nothing was said yet." in live
     assert "This call was not recorded." in live
     assert "delete" not in live
     assert '<progress id="progress" value="0.4">' in making_page
@@ -421,6 +425,16 @@ async def test_where_no_calls_are_kept_the_page_says_so(running: Running) -> Non
         assert "OFFHOOK_STORE" in page.text
 
 
+async def test_a_store_that_is_down_is_told_in_words(running: Running) -> None:
+    nowhere = "postgresql://nobody@127.0.0.1:9/none"
+    async with running(store=nowhere) as relay:
+        page = await relay.client.get("/calls", headers=HTML)
+        assert page.status_code == 503
+        assert page.headers["content-type"].startswith("text/html")
+        assert "That is not possible" in page.text
+        error_of(await relay.client.get("/calls.json"), 503, "store_unavailable")
+
+
 async def test_a_thousand_calls_take_little_time(
     store: Store, running: Running
 ) -> None:
@@ -430,8 +444,8 @@ async def test_a_thousand_calls_take_little_time(
         for path in ("/calls?limit=1000", "/calls.json?limit=1000"):
             took = []
             for _ in range(3):
-                began = time.perf_counter()
+                began = time.process_time()  # client's and server's
                 page = await relay.client.get(path)
-                took.append(time.perf_counter() - began)
+                took.append(time.process_time() - began)
             assert page.text.count("rtc_") >= 1000
             assert min(took) < 0.2, took

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from offhook.errors import InvalidRequest
-from offhook.relay.call_views import Asked, Sound, call_json, facts, figures
+from offhook.relay.call_views import (
+    Asked,
+    Sound,
+    call_json,
+    connection,
+    facts,
+    figures,
+)
 from offhook.relay.records import CallQuery, CallRecord, RecordingRecord, StoredFile
 
 CALL = CallRecord("rtc_1", "support", "bridged", 1000.0)
@@ -127,6 +134,31 @@ def test_figures_have_names_and_units() -> None:
         ("First audio", "1, 2 ms"),
         ("Fine", "True"),
     ]
+
+
+def test_each_side_of_the_network_has_its_column() -> None:
+    rows, left = connection(
+        {
+            "caller_packets_received": 990,
+            "caller_packets_lost": 10,
+            "caller_jitter_ms": 4.25,
+            "model_packets_received": 0,
+            "model_packets_lost": 0,
+            "model_packets_sent": 40,
+            "model_packets_missed": 2,
+            "cpu_seconds": 0.5,
+            "caller_dropped_stranger": 3,
+        }
+    )
+    assert rows == [
+        ("Packets received", ["990", "0"]),
+        ("Lost on the way here", ["10 (1.0 %)", "0"]),
+        ("Jitter", ["4.25 ms", ""]),
+        ("Packets sent", ["", "40"]),
+        ("Lost on the way there", ["", "2 (5.0 %)"]),
+    ]
+    assert left == {"cpu_seconds": 0.5, "caller_dropped_stranger": 3}
+    assert connection({}) == ([], {})
 
 
 def test_facts_are_what_is_known() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -8,10 +8,8 @@ import pytest
 from offhook.errors import Forbidden
 from offhook.relay.links import Links
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 NOW = 1000.0
+NOWHERE = Path("nowhere")
 
 
 def given(link: str) -> tuple[str, str]:
@@ -20,7 +18,7 @@ def given(link: str) -> tuple[str, str]:
 
 
 def test_a_link_is_for_one_file_and_for_a_while() -> None:
-    links = Links("0123456789abcdef")
+    links = Links("0123456789abcdef", NOWHERE)
     link = links.sign("rec_1", "call.opus", NOW, 60)
     expires, signature = given(link)
 
@@ -47,16 +45,16 @@ def test_a_link_is_for_one_file_and_for_a_while() -> None:
 
 
 def test_another_secret_signs_otherwise() -> None:
-    expires, signature = given(Links("a" * 16).sign("rec_1", "call.opus", NOW))
+    expires, signature = given(Links("a" * 16, NOWHERE).sign("rec_1", "call.opus", NOW))
     with pytest.raises(Forbidden):
-        Links("b" * 16).check("rec_1", "call.opus", expires, signature, NOW)
+        Links("b" * 16, NOWHERE).check("rec_1", "call.opus", expires, signature, NOW)
 
 
 def test_processes_that_share_a_folder_share_its_secret(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    expires, signature = given(Links.of(data).sign("rec_1", "call.opus", NOW))
+    expires, signature = given(Links(None, data).sign("rec_1", "call.opus", NOW))
 
-    Links.of(data).check("rec_1", "call.opus", expires, signature, NOW)
+    Links(None, data).check("rec_1", "call.opus", expires, signature, NOW)
     assert [path.name for path in data.iterdir()] == ["secret"]
     assert (data / "secret").stat().st_mode & 0o777 == 0o600
     assert data.stat().st_mode & 0o777 == 0o700

@@ -678,6 +678,16 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     return "\n".join(record.getMessage() for record in ours)
 
 
+async def test_what_has_to_be_recorded_does_not_pass_here(
+    running: Running, far: Far
+) -> None:
+    async with running({"support": {"record": "always"}}, upstream=far.url) as relay:
+        status, error = await refusal(dialling(relay, await relay.grant()))
+    assert (status, error["code"]) == (400, "unsupported_transport")
+    assert "not" in error["message"]
+    assert far.requests == []
+
+
 async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
     witness = Witness()
     agents = {"support": {"instructions": PROMPT}}

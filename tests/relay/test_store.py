@@ -231,7 +231,6 @@ async def test_who_leaves_in_order_leaves_at_once(
     async with Store.open(database_url) as other:
         await other.beat(1000)
         await other.write([replace(CALL, ended=None)])
-        await other.leave()
     assert await store.beat(1001) == 1
     assert (await store.call("rtc_1")).seconds == 0.0
 

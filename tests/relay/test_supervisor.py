@@ -11,6 +11,7 @@ import pytest
 from offhook.errors import NotFound, UpstreamError
 from offhook.local import serving as local_serving
 from offhook.relay.app import create_app
+from offhook.relay.store import Store
 from offhook.settings import LocalSettings, Settings
 from offhook.upstream.openai import OpenAIUpstream
 from tests.caller import Caller, calling, offer
@@ -147,6 +148,23 @@ async def test_the_journal_tells_what_was_said(local_url: str, speak: Speak) -> 
     assert ended.usage["tokens"]["output_audio"] > 0
     assert ended.model == "gpt-realtime-2.1"
     assert ended.connected is not None
+
+
+async def test_a_call_is_in_the_store_afterwards(local_url: str) -> None:
+    witness = Witness()
+    async with supervised(local_url, witness) as caller:
+        text = {"type": "input_text", "text": "What is seven times eight?"}
+        item = {"type": "message", "role": "user", "content": [text]}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.stopped")
+        await witness.until(lambda: len(witness.entries) == 2)
+    async with Store.open("sqlite:///offhook-data/calls.db") as store:
+        kept = await store.call(caller.call_id)
+        assert kept == await witness.end()
+        assert await store.entries(caller.call_id) == witness.entries
+    assert (kept.agent, kept.path, kept.turns) == ("support", "direct", 2)
+    assert kept.usage["tokens"]["output_audio"] > 0
 
 
 async def test_of_what_was_spoken_over_a_part_was_heard(

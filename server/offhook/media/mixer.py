@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from offhook.protocol.rtp import Packet
 
 _MS = 1000 * FRAME // RATE
+# Packets that were held up come at once, when their time has been made up already. What
+# is more than 100 ms ahead of real time is left out, so that delay cannot grow; clocks
+# may differ by a thousandth.
+_MOST_AHEAD = 5 * FRAME
+_DRIFT = 1.001
 # Less than this over a frame is a pause: -50 dBFS.
 QUIET = 10**-5.0
 
@@ -91,6 +96,8 @@ class Mixer:
         self._encoder = Encoder()
         self._speech = b""  # less than a frame between calls
         self._power = 0.0  # of its last frame
+        self._began: float | None = None
+        self._made = 0  # samples
         for payload in before:
             pcm = self._reception.prime(payload)
             if len(pcm) == FRAME_BYTES:
@@ -118,7 +125,11 @@ class Mixer:
 
     def feed(self, packet: Packet, now: float) -> list[bytes]:
         """Take a packet of the speech; return the payloads of 20 ms that it makes."""
-        return self._mixed(self._reception.put(packet, now))
+        if self._began is None:
+            self._began = now - self._made / RATE
+        pcm = self._reception.put(packet)
+        ahead = self._made - (now - self._began) * RATE * _DRIFT
+        return [] if ahead > _MOST_AHEAD else self._mixed(pcm)
 
     def fill(self) -> list[bytes]:
         """Go on for 20 ms in which no packet came."""
@@ -133,6 +144,7 @@ class Mixer:
                 self._speech[FRAME_BYTES:],
             )
             payloads.append(self._encoder.encode(self._under(frame)))
+            self._made += FRAME
         return payloads
 
     def _under(self, speech: bytes) -> bytes:

@@ -1,11 +1,11 @@
-"""The speech of one source as PCM: in order, without gaps, in step with real time."""
+"""The speech of one source as PCM: at once, in order, and without gaps."""
 
 from __future__ import annotations
 
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from offhook.media.codec import FRAME, RATE, TICKS, Decoder
+from offhook.media.codec import FRAME, TICKS, Decoder
 from offhook.protocol.arrivals import Arrivals
 from offhook.protocol.rtp import later
 
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 
 # What a source leaves out for longer is not made up: its time goes on without.
 _LONGEST_GAP = 5 * FRAME
-# Packets that were held up come at once, when their time has been made up already. What
-# is more than 100 ms ahead of real time is left out, so that delay cannot grow; clocks
-# may differ by a thousandth.
-_MOST_AHEAD = 5 * FRAME
-_DRIFT = 1.001
 
 
 class Reception:
@@ -28,28 +23,18 @@ class Reception:
         self._arrivals = Arrivals()
         self._decoder = Decoder()
         self._next: int | None = None  # the source's timestamp that is due
-        self._began: float | None = None
-        self._given = 0  # samples
 
     def prime(self, payload: bytes) -> bytes:
         """Decode what was before the first packet: the decoder goes on from there."""
         return self._decoder.decode(payload)
 
-    def put(self, packet: Packet, now: float) -> bytes:
+    def put(self, packet: Packet) -> bytes:
         """Take a packet, and return the PCM that follows."""
-        if self._began is None:
-            self._began = now - self._given / RATE
-        pcm = self._decoded(self._arrivals.put(packet))
-        ahead = self._given - (now - self._began) * RATE * _DRIFT
-        return b"" if ahead > _MOST_AHEAD else self._give(pcm)
+        return self._decoded(self._arrivals.put(packet))
 
     def fill(self) -> bytes:
         """Go on for 20 ms in which no packet came."""
-        return self._give(self._decoded(self._arrivals.flush()) or self._made_up(FRAME))
-
-    def _give(self, pcm: bytes) -> bytes:
-        self._given += len(pcm) // 2
-        return pcm
+        return self._decoded(self._arrivals.flush()) or self._made_up(FRAME)
 
     def _decoded(self, packets: list[Packet | None]) -> bytes:
         pcm = b""

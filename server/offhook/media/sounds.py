@@ -40,7 +40,7 @@ class Source(Protocol):
 class Sound:
     """A sound that was decoded and encoded once, for any number of calls.
 
-    It takes 55 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
+    It takes 58 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
     a second of sound; do not change it.
 
     Attributes:

@@ -23,16 +23,17 @@ _PAYLOAD_TYPE = 96
 _SILENCE = bytes(FRAME_BYTES)
 # A loop that was held up catches up at most this much; the rest was silence anyway.
 _LATEST_S = 0.2
-# Packets may be so late before what they said is made up.
-_PATIENCE_S = 3 * _FRAME_S
+# Packets may be so late before time goes on without them. Whoever hears PCM needs it in
+# order and soon, but at no exact time; only the end of a turn should not wait for more.
+_PATIENCE_S = 0.2
 
 
 class PcmPath:
     """The packets of somebody who speaks and hears 24 kHz PCM.
 
     It says a packet every 20 ms, always: silence costs no encoding. What it hears is
-    passed on as it comes, in order, lost packets made up; once somebody has spoken,
-    time goes on without packets, too.
+    passed on as it comes, in order, lost packets made up. Where none come for 200 ms,
+    time goes on without them.
 
     Args:
         pull: Returns that many milliseconds to say, or less; the rest is silence.
@@ -56,7 +57,7 @@ class PcmPath:
         self._encoder = Encoder()
         self._pauses = True  # what the encoder made last was silence
         self._reception: Reception | None = None
-        self._heard_at = 0.0
+        self._heard_until = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def following(self) -> tuple[int, int]:
@@ -84,8 +85,8 @@ class PcmPath:
             return
         self._reception = self._reception or Reception()
         self._heard += 1
-        self._heard_at = now
-        self._pass_on(self._reception.put(packet, now))
+        self._heard_until = now
+        self._pass_on(self._reception.put(packet))
 
     async def statistics(self) -> Statistics:
         """See PacketPath: nothing is lost here, and nobody reports."""
@@ -105,7 +106,8 @@ class PcmPath:
         self._due += missed + _FRAME_S
         self._timer = self._loop.call_at(self._due, self._tick)
         self._say(now, missed)
-        if self._reception and now - self._heard_at >= _PATIENCE_S:
+        if self._reception and now - self._heard_until >= _PATIENCE_S:
+            self._heard_until += _FRAME_S
             self._pass_on(self._reception.fill())
 
     def _say(self, now: float, missed: float) -> None:

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import InvalidRequest
 from offhook.events import new_id, parse, serialise
+from offhook.protocol.consent import own_event
 from offhook.protocol.playout import Playout, Started
 from offhook.protocol.policy import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from offhook.errors import OffhookError
     from offhook.events import Event
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import Audio
@@ -53,6 +55,13 @@ class Interrupt:
     """Interrupt the model: what was not heard of its answer is to be forgotten."""
 
 
+@dataclass(frozen=True)
+class ToServer:
+    """The caller has this event for the server itself."""
+
+    event: Event
+
+
 class Position(NamedTuple):
     """How much of an item has been played."""
 
@@ -60,7 +69,7 @@ class Position(NamedTuple):
     ms: float
 
 
-Action = ToCaller | ToModel | Interrupt
+Action = ToCaller | ToModel | ToServer | Interrupt
 
 
 class Bridge:
@@ -122,6 +131,14 @@ class Bridge:
             {"type": "error", "error": {**error, "param": None, "event_id": None}}
         )
 
+    def refuse(self, error: OffhookError, event: Event | None = None) -> None:
+        """Tell the caller what is wrong with its event."""
+        event_id = (event or {}).get("event_id")
+        said = {**error.body()["error"], "event_id": None}
+        if isinstance(event_id, str):
+            said["event_id"] = event_id
+        self.tell({"type": "error", "error": said})
+
     def narrating(self, narrate: Callable[[Any], list[Event]]) -> Callable[[Any], None]:
         """Take what a transport tells, in the events that are made of it."""
 
@@ -163,6 +180,9 @@ class Bridge:
 
     def hear(self, frame: str | bytes) -> None:
         """Take what the caller sent over its channel."""
+        if (own := own_event(frame)) is not None:
+            self._actions.append(ToServer(own))
+            return
         verdict = self._policy.from_caller(frame)
         if verdict.back is not None:
             self._say(verdict.back)
@@ -171,7 +191,7 @@ class Bridge:
         try:
             event = parse(verdict.onward)
         except InvalidRequest as error:
-            self.tell({"type": "error", **error.body()})
+            self.refuse(error)
             return
         match event.get("type"):
             case "output_audio_buffer.clear" if self._plays:

@@ -147,13 +147,12 @@ class Journal:
         return [entry("turn", who, self._now, self._now, "\n".join(texts), data)]
 
     def _sound(self, what: str, event: Event) -> list[Entry]:
-        names = ("sound", "name", "id", "to")
         data = {
             name: value[:MOST_ID]
-            for name in names
+            for name in ("name", "to")
             if isinstance(value := event.get(name), str)
         }
-        key = data.get("id") or data.get("sound") or data.get("name") or ""
+        key = " ".join(data.values())
         if what == "started":
             told = [self._silenced(key)] if key in self._sounds else []
             self._sounds[key] = (self._now, data)
@@ -164,8 +163,7 @@ class Journal:
 
     def _silenced(self, key: str) -> Entry:
         began, data = self._sounds.pop(key)
-        name = data.get("name") or data.get("sound") or ""
-        return entry("sound", "server", began, self._now, name, data)
+        return entry("sound", "server", began, self._now, data.get("name", ""), data)
 
     def _keep(self, told: list[Entry]) -> list[Entry]:
         kept: list[Entry] = []

@@ -17,6 +17,7 @@ from copy import deepcopy
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from offhook.errors import InvalidRequest, MissingExtra, NotFound, SettingsError
+from offhook.protocol.consent import RECORD, Record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +29,8 @@ Session = dict[str, Any]
 
 DEFAULT = "default"
 
+# The keys of a table that are no fields of a session.
+_OURS = ("media", "leg", "record")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SERVER_VAD: Session = {
     "type": "server_vad",
@@ -64,6 +67,7 @@ class Agent(NamedTuple):
         media: Whether a caller's audio goes to the upstream directly, or is bridged
             here.
         leg: How the upstream is called where calls are bridged.
+        record: Whether calls are recorded; see `protocol.consent`.
         brain: An agent of openai-agents', whose tools and guardrails run here.
     """
 
@@ -72,6 +76,7 @@ class Agent(NamedTuple):
     media: Literal["direct", "bridged"] = "direct"
     leg: Literal["webrtc", "websocket"] = "webrtc"
     brain: RealtimeAgent[Any] | None = None
+    record: Record = "never"
 
 
 class Agents:
@@ -114,6 +119,13 @@ class Agents:
     def names(self) -> list[str]:
         """The agents' names, in the order of their file."""
         return list(self._agents)
+
+    @property
+    def recorded(self) -> list[str]:
+        """The names of those whose calls may be recorded."""
+        return [
+            agent.name for agent in self._agents.values() if agent.record != "never"
+        ]
 
     @property
     def bridged(self) -> list[str]:
@@ -186,9 +198,12 @@ def _checked(source: str, name: str, fields: object) -> Agent:
             source,
             f"{name}.leg must be 'webrtc' or 'websocket', beside media = \"bridged\"",
         )
-    session = {k: value for k, value in fields.items() if k not in ("media", "leg")}
+    record = fields.get("record", "never")
+    if record not in RECORD:
+        raise _wrong(source, f"{name}.record must be one of {', '.join(RECORD)}")
+    session = {k: value for k, value in fields.items() if k not in _OURS}
     try:
-        return Agent(name, complete(session), media, leg)
+        return Agent(name, complete(session), media, leg, record=record)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -11,7 +12,7 @@ from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
 from offhook.assets import folder
-from offhook.errors import OffhookError, SettingsError
+from offhook.errors import MissingExtra, OffhookError, SettingsError
 from offhook.http.failures import HANDLERS
 from offhook.http.handshake import not_found
 from offhook.relay import routes
@@ -20,11 +21,15 @@ from offhook.relay.call_pages import CallPages
 from offhook.relay.calls import Calls
 from offhook.relay.grants import Grants
 from offhook.relay.limits import Limits
+from offhook.relay.links import Links
+from offhook.relay.metrics import Metrics
 from offhook.relay.operators import Operators
 from offhook.relay.origins import Origins
 from offhook.relay.pages import Page, Static
+from offhook.relay.recording_routes import recording_routes
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.relay.socket import RealtimeSocket
+from offhook.relay.writer import Writer
 from offhook.settings import Settings
 
 if TYPE_CHECKING:
@@ -75,35 +80,58 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    app = Starlette(
-        routes=_routes(_page(settings, known, upstream, bridged)),
-        middleware=[Middleware(Origins, allowed=settings.origins)],
-        exception_handlers=HANDLERS,
-        lifespan=_lifespan,
-    )
-    app.router.default = not_found
+    secret, writer, metrics = _revealed(settings.secret), _writer(settings), Metrics()
+    if writer is None and known.recorded:
+        raise SettingsError(
+            f"The calls of {known.recorded[0]!r} are recorded, which needs a store: "
+            "leave OFFHOOK_STORE=none, or run pip install 'offhook[store]'",
+            code="invalid_settings",
+        )
+    page = _page(settings, known, upstream, bridged)
+    app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
         known,
-        Grants(_revealed(settings.secret)),
-        Calls(observers),
+        Grants(secret),
+        Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(settings, upstream, bridges=bool(bridged)),
+        Runtime(
+            settings,
+            upstream,
+            bridges=bool(bridged or known.recorded),
+            writer=writer,
+        ),
         Operators(_revealed(settings.operator_token), operator),
+        Links(secret, settings.data),
         transport,
         on_bridged,
     )
     return app
 
 
-def _routes(page: Page) -> list[BaseRoute]:
+def _application(routes: list[BaseRoute], origins: tuple[str, ...]) -> Starlette:
+    app = Starlette(
+        routes=routes,
+        middleware=[Middleware(Origins, allowed=origins)],
+        exception_handlers=HANDLERS,
+        lifespan=_lifespan,
+    )
+    app.router.default = not_found
+    return app
+
+
+def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
     api = "/v1/realtime"
     return [
         Route("/", page.show),
         Route("/favicon.ico", page.icon),
         Route("/healthz", routes.health),
+        Route("/metrics", metrics.show),
         *CallPages().routes(),
+        *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
+        Route("/v1/offhook/agent", routes.about),
+        Route("/v1/offhook/calls/{call_id}/recording", routes.record, methods=["POST"]),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),
@@ -137,6 +165,19 @@ def _agents(
     return Agents(source="agents")
 
 
+def _writer(settings: Settings) -> Writer | None:
+    """Make what keeps the calls, unless nothing is to be kept."""
+    if settings.store == "none":
+        return None
+    if find_spec("sqlalchemy") is None:
+        if settings.store is not None:
+            raise MissingExtra("store", "sqlalchemy")
+        _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
+        return None
+    # What a caller does not want recorded is not to be read, either.
+    return Writer(lambda call: call.consent is False)
+
+
 def _revealed(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
@@ -159,6 +200,12 @@ def _page(
         raise SettingsError(
             f"The calls of {bridged[0]!r} are bridged, which OFFHOOK_KEYS=upstream "
             "makes impossible: leave one of the two",
+            code="invalid_settings",
+        )
+    if settings.keys == "upstream" and agents.recorded:
+        raise SettingsError(
+            f"The calls of {agents.recorded[0]!r} are recorded, which "
+            "OFFHOOK_KEYS=upstream makes impossible: leave one of the two",
             code="invalid_settings",
         )
     direct = settings.keys == "upstream" and url is not None

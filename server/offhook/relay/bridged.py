@@ -9,14 +9,18 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import OffhookError
+from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
 from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
 from offhook.media.voice import PcmPath
-from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
+from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
+from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
+from offhook.relay.recording import CallRecording
+from offhook.relay.statistics import Meter
+from offhook.relay.studio import Sides
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
     from offhook.protocol.transport_events import TransportError
     from offhook.relay.calls import LiveCall
     from offhook.relay.model_legs import ModelLeg
+    from offhook.relay.studio import Studio
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
@@ -48,6 +53,8 @@ class BridgedCall:
         session: What the session is.
         peers: Makes the caller's peer.
         seconds: How long it may last.
+        consent: What may be recorded of it; by default nothing.
+        studio: Makes the recordings, where there may be any.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
@@ -71,12 +78,17 @@ class BridgedCall:
         peers: PeerFactory,
         *,
         seconds: float,
+        consent: Consent | None = None,
+        studio: Studio | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
         self.reason = "server"
+        self._consent = consent or Consent("never", given=False)
+        self._studio = studio
+        self._recording: CallRecording | None = None
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
@@ -108,6 +120,11 @@ class BridgedCall:
         self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            if self._studio:
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
+                self._recording = recording
+                # Ends last of all: nobody waits for a disk.
+                beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
             # At the same time: the model may be there before the caller is.
@@ -173,7 +190,13 @@ class BridgedCall:
         self.caller, self.model = [
             await stack.enter_async_context(Leg(side)) for side in (ours, path)
         ]
+        if self._recording:
+            caller = self.caller
+            await self._recording.attach(Sides(caller.tap_said, caller.tap_heard))
         couple(self.caller, self.model)
+        legs = {"caller": self.caller, "model": self.model}
+        meter = Meter(live, legs, lambda: self._peer.dropped)
+        beside(stack, (await stack.enter_async_context(meter)).run())
         if self._hook:
             beside(stack, self._run_hook(self._hook))
 
@@ -190,6 +213,21 @@ class BridgedCall:
             _log.exception(
                 "call %s goes on without its hook, which failed", self.call_id
             )
+
+    def _take_own(self, event: Event) -> None:
+        try:
+            (self._recording or self._consent).take(event)
+        except InvalidRequest as error:
+            self._bridge.refuse(error, event)
+            self._act()
+        if self._consent.over:
+            self._left = "consent"
+            self._fail("This call may not go on unrecorded.", "consent_required")
+            self._ended.set()
+
+    def _tell(self, event: Event) -> None:
+        self._bridge.tell(event)
+        self._act()
 
     def _fail(self, message: str, code: str = "upstream_error") -> None:
         self._bridge.fail(message, code)
@@ -244,6 +282,8 @@ class BridgedCall:
             for action in self._bridge.drain():
                 if isinstance(action, ToCaller):
                     self._peer.send(action.text)
+                elif isinstance(action, ToServer):
+                    self._take_own(action.event)
                 elif self._ended.is_set():
                     pass  # there is no model any more
                 elif isinstance(action, Interrupt):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,9 +11,10 @@ from urllib.parse import urlencode
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from offhook.errors import CallerError, NotFound
+from offhook.errors import CallerError, NotFound, OffhookError
 from offhook.http.body import read_form
-from offhook.relay import call_views, figures
+from offhook.relay import call_views
+from offhook.relay.figures import FILTERS
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
 from offhook.relay.pages import headers, templates
 from offhook.relay.timeline import Latency, Timeline
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
     from offhook.relay.store import Store
 
     Show = Callable[[Request], Awaitable[Response]]
+
+_log = logging.getLogger(__name__)
 
 _HEADERS = {
     **headers(media_src="'self'", form_action="'self'"),
@@ -55,7 +59,7 @@ class CallPages:
 
     def __init__(self) -> None:
         environment = templates()
-        environment.filters |= figures.FILTERS | {"hits": hits}
+        environment.filters |= FILTERS | {"hits": hits}
         environment.globals |= {"unheard": unheard, "states": call_views.STATES}
         self._environment = environment
 
@@ -119,6 +123,7 @@ class CallPages:
             body["entries"] = [entry.as_json() for entry in entries]
             return JSONResponse(body, headers=_HEADERS)
         lasted = call.seconds or 0.0
+        network, figures = call_views.connection(call.statistics)
         return self._page(
             request,
             "call.html",
@@ -128,18 +133,21 @@ class CallPages:
             timeline=Timeline.of(entries, lasted * 1000),
             latency=Latency.of(entries),
             usage=list(call_views.figures(call.usage)),
-            statistics=list(call_views.figures(call.statistics)),
+            network=network,
+            figures=list(call_views.figures(figures)),
             facts=list(call_views.facts(call)),
             sought=request.query_params.get("text", ""),
         )
 
     async def delete(self, request: Request) -> Response:
         """`POST /calls/{call_id}/delete`, or `DELETE`: all that is kept of a call."""
-        store = await _store(request)
-        call = await store.call(request.path_params["call_id"])
-        await store.delete(call.id)
+        call_id = request.path_params["call_id"]
+        recordings = await _relay(request).runtime.recordings()
+        if recordings is None:
+            raise nothing_kept()
+        await recordings.delete_call(call_id)
         if request.method == "DELETE":
-            body = {"object": "call.deleted", "id": call.id, "deleted": True}
+            body = {"object": "call.deleted", "id": call_id, "deleted": True}
             return JSONResponse(body, headers=_HEADERS)
         return RedirectResponse("../../calls", 303, _HEADERS)
 
@@ -181,9 +189,11 @@ class CallPages:
             try:
                 await _relay(request).operators.admit(request)
                 return await show(request)
-            except CallerError as refusal:
+            except OffhookError as refusal:
                 if _wants_json(request):
                     raise
+                if not isinstance(refusal, CallerError):
+                    _log.warning("%r: %s", request.url.path, refusal.message)
                 query = f"?{request.url.query}" if request.url.query else ""
                 call_id = request.path_params.get("call_id")
                 place = f"calls/{call_id}" if call_id else "calls"
@@ -191,12 +201,13 @@ class CallPages:
 
         return guarded
 
-    def _refused(self, request: Request, refusal: CallerError, next_: str) -> Response:
+    def _refused(self, request: Request, refusal: OffhookError, next_: str) -> Response:
         takes_token = _relay(request).operators.takes_token
         tried = request.method == "POST" or refusal.code == "too_many_guesses"
         response = self._page(
             request,
             "refused.html",
+            closed=refusal.status in (401, 403, 429),
             form=takes_token and refusal.status in (401, 429),
             wrong=refusal.message if tried or refusal.status != 401 else "",
             next=next_,
@@ -224,10 +235,17 @@ def _relay(request: Request) -> Relay:
 async def _store(request: Request) -> Store:
     store = await _relay(request).runtime.store()
     if store is None:
-        raise NotFound(
-            "No calls are kept here: OFFHOOK_STORE is `none`.", code="no_store"
-        )
+        raise nothing_kept()
     return store
+
+
+def nothing_kept() -> NotFound:
+    """Say that there are no calls."""
+    return NotFound(
+        "No calls are kept here: OFFHOOK_STORE is `none`, or offhook[store] is not "
+        "installed.",
+        code="no_store",
+    )
 
 
 def _root(request: Request) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING
 
 from offhook.errors import NotFound, OffhookError
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from offhook.protocol.entries import Entry
     from offhook.relay.observers import Observer
     from offhook.relay.records import CallRecord
+
+_log = logging.getLogger(__name__)
 
 _LIMIT = 10_000
 # Who hears or speaks is connected.
@@ -42,6 +46,8 @@ class LiveCall:
         record: What is known of it now.
         journal: What has happened in it.
         hung_up: Set when this side has hung up.
+        over: Set when it has ended.
+        teed: Whether its page sends both sides to be recorded.
     """
 
     def __init__(
@@ -55,6 +61,9 @@ class LiveCall:
         self.record = record
         self.journal = Journal()
         self.hung_up = asyncio.Event()
+        self.over = asyncio.Event()
+        self.teed = False
+        self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._grant_id = grant_id
         self._hang_up = hang_up
         self._observers = observers
@@ -82,6 +91,25 @@ class LiveCall:
             }:
                 self.record = replace(self.record, model=model[:MOST_ID])
         self._tell(self.journal.take(event, self.at_ms))
+        for hear in self._listeners:
+            hear(event)
+
+    def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
+        """Let somebody hear each event that is noted; it must not raise.
+
+        Returns:
+            Ends it.
+        """
+        self._listeners += (hear,)
+
+        def end() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not hear)
+
+        return end
+
+    def consented(self, given: bool) -> None:
+        """Say what the caller says to being recorded."""
+        self.record = replace(self.record, consent=given)
 
     def mark(self, text: str, **data: object) -> None:
         """Note something of the server's own."""
@@ -93,10 +121,11 @@ class LiveCall:
             self.record = replace(self.record, connected=time.time())
 
     def measure(self, statistics: Mapping[str, float]) -> None:
-        """Take its figures."""
+        """Take figures of it, which are added to those that are known."""
         if self.record.ended is None:
             statistics = {**self.record.statistics, **statistics}
             self.record = replace(self.record, statistics=statistics)
+            _log.debug("offhook.call.statistics %s: %s", self.record.id, statistics)
             self._observers.measured(self.record, statistics)
 
     async def hang_up(self, reason: str) -> None:
@@ -138,6 +167,7 @@ class LiveCall:
             usage=self.journal.usage.as_json(),
         )
         self._observers.ended(self.record)
+        self.over.set()
         if self._ended:
             self._ended()
 
@@ -148,6 +178,8 @@ class LiveCall:
         self.record = replace(self.record, turns=self.record.turns + turns)
         for entry in entries:
             self._observers.told(self.record, entry)
+        if any("first_audio_ms" in entry.data for entry in entries):
+            self.measure({"first_audio_ms": median(self.journal.first_audio_ms)})
 
 
 class Calls:

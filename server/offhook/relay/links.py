@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from offhook.errors import Forbidden
@@ -19,26 +20,15 @@ LINK_SECONDS = 3600
 class Links:
     """Signs links and checks them; the time is an argument."""
 
-    def __init__(self, secret: str) -> None:
-        """Take the secret that all processes share."""
-        self._key = hashlib.sha256(f"offhook recordings {secret}".encode()).digest()
+    def __init__(self, secret: str | None, data: Path) -> None:
+        """Take the secret that processes share.
 
-    @classmethod
-    def of(cls, data: Path) -> Links:
-        """Use the secret of a data folder, and make it if there is none."""
-        data.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = data / "secret"
-        part = data / f".secret-{secrets.token_hex(8)}"
-        part.touch(mode=0o600)
-        part.write_text(secrets.token_hex(32), "ascii")
-        try:
-            # All or nothing, and not twice, whoever else starts now.
-            os.link(part, file)
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
-        return cls(file.read_text("ascii"))
+        Args:
+            secret: The operator's; without it one is made, and kept in the folder.
+            data: Processes that share it share that secret.
+        """
+        self._secret = secret
+        self._data = data
 
     def sign(
         self, recording_id: str, name: str, now: float, seconds: float = LINK_SECONDS
@@ -72,3 +62,25 @@ class Links:
         # No id and no name has a line end.
         signed = f"{recording_id}\n{name}\n{expires}".encode()
         return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
+
+    @cached_property
+    def _key(self) -> bytes:
+        secret = self._secret or _secret(self._data)
+        return hashlib.sha256(f"offhook recordings {secret}".encode()).digest()
+
+
+def _secret(data: Path) -> str:
+    """Read a data folder's secret, and make it first if there is none."""
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = data / "secret"
+    part = data / f".secret-{secrets.token_hex(8)}"
+    part.touch(mode=0o600)
+    try:
+        part.write_text(secrets.token_hex(32), "ascii")
+        # All or nothing, and not twice, whoever else starts now.
+        os.link(part, file)
+    except FileExistsError:
+        pass
+    finally:
+        part.unlink()
+    return file.read_text("ascii")

@@ -53,6 +53,15 @@ class Owned(Generic[T]):
             owner = self._start(loop)
         return await asyncio.shield(owner.ready)
 
+    def start(self) -> None:
+        """Open it, if it is not open, for whoever asks later."""
+        owner = self._owners.get(asyncio.get_running_loop())
+        if owner is None or owner.task.done():
+            ready = self._start(asyncio.get_running_loop()).ready
+            ready.add_done_callback(
+                lambda ready: ready.cancelled() or ready.exception()
+            )
+
     async def aclose(self) -> None:
         """Close what is open in this event loop; it may be opened again."""
         owner = self._owners.pop(asyncio.get_running_loop(), None)

@@ -21,7 +21,7 @@ from offhook.errors import InvalidRequest, NotFound, OffhookError
 from offhook.relay.records import RecordingRecord, StoredFile, recording_id
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
     from offhook.relay.records import CallRecord
@@ -93,6 +93,24 @@ class Recordings:
         self._here: set[str] = set()  # that this process makes or finishes
         self._tried: dict[str, float] = {}  # when it last failed here
         self._scrubbed = True
+
+    async def find(self, recording_id: str) -> RecordingRecord:
+        """Return what is known of a recording.
+
+        Raises:
+            NotFound: There is none of this id.
+        """
+        return await (await self._store()).recording(recording_id)
+
+    def read(
+        self, record: RecordingRecord, name: str, begin: int, end: int
+    ) -> AsyncGenerator[bytes, None]:
+        """Give the bytes of a file from `begin` up to `end`, piece by piece.
+
+        Raises:
+            ServerError: The storage cannot be reached.
+        """
+        return self._storage.read(record.id, name, begin, end)
 
     # Making
 
@@ -229,7 +247,7 @@ class Recordings:
         store = await self._store()
         call = await store.call(call_id)
         if call.ended is not None:  # or the store refuses
-            for record in await store.recordings_of(call_id):
+            for record in await store.recordings_in(call_id):
                 await self.delete(record.id)
         self._writer.forget(call_id)
         await store.delete(call_id)

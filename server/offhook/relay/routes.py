@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.consent import Consent, require
 from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
     from offhook.relay.limits import Limits
+    from offhook.relay.links import Links
     from offhook.relay.operators import Operators
     from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_MINT_FIELDS = {"expires_after", "session", "agent"}
+_MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Relay:
     limits: Limits
     runtime: Runtime
     operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
 
@@ -74,6 +77,8 @@ async def mint(request: Request) -> Response:
     wanted = await read_json(request, relay.settings.body_seconds)
     seconds = _seconds(wanted, relay.settings.grant_seconds)
     agent = relay.agents.find(_agent(wanted))
+    consent = _consent(wanted)
+    require(agent.record, given=bool(consent))
     own = _own_session(request, wanted.get("session"))
     # Started now, so that models load while the browser asks for the microphone.
     upstream = await relay.runtime.upstream()
@@ -83,8 +88,9 @@ async def mint(request: Request) -> Response:
         shown = effective if isinstance(effective, dict) else own or agent.session
         public = {key: secret.get(key) for key in ("value", "expires_at", "calls_url")}
     else:
+        origin = request.headers.get("origin")
         token, grant = relay.grants.issue(
-            agent.name, request.headers.get("origin"), seconds, time.time(), own
+            agent.name, origin, seconds, time.time(), own, consent
         )
         shown = own or agent.session
         public = {"value": token, "expires_at": grant.expires}
@@ -99,7 +105,9 @@ async def call(request: Request) -> Response:
     offer, sent = await read_offer(request, relay.settings.body_seconds)
     check_offer(offer)
     agent = relay.agents.find(grant.agent)
+    require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
+    consent = Consent(agent.record, given=bool(grant.consent))
     with contextlib.ExitStack() as place:
         place.callback(relay.limits.take(address_of(request)))
         upstream = await relay.runtime.upstream()
@@ -109,7 +117,7 @@ async def call(request: Request) -> Response:
         fixed = not may_configure(request, relay)
         bridged = None
         if relay.leg or agent.media == "bridged":
-            bridged = await _bridged(relay, session, agent, fixed=fixed)
+            bridged = await _bridged(relay, session, agent, consent, fixed=fixed)
             sdp = await bridged.answer(offer.decode(errors="replace"))
             answer = Answer(bridged.call_id, sdp.encode())
             end: HangUp = bridged.hang_up
@@ -129,7 +137,11 @@ async def call(request: Request) -> Response:
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {
+            **_PRIVATE,
+            **({} if bridged else _teed(agent, consent)),
+            "Location": f"/v1/realtime/calls/{answer.call_id}",
+        },
         "application/sdp",
     )
 
@@ -143,9 +155,55 @@ async def hang_up(request: Request) -> Response:
     return Response(headers=_PRIVATE)
 
 
+async def record(request: Request) -> Response:
+    """`POST /v1/offhook/calls/{call_id}/recording`: take both sides of a call, too."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    agent = relay.agents.find(grant.agent)
+    if agent.record == "never" or live.record.path != "direct" or live.teed:
+        raise InvalidRequest(
+            "This call is not to be recorded by a tee, or is already.",
+            code="not_recorded",
+            status=409,
+        )
+    offer, _ = await read_offer(request, relay.settings.body_seconds)
+    text = check_offer(offer)
+    peers, studio = await relay.runtime.peers(), await relay.runtime.studio()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.tee import TeeCall
+
+    consent = Consent(agent.record, given=bool(grant.consent))
+    seconds = relay.settings.session_seconds
+    tee = TeeCall(live, consent, studio, peers, seconds=seconds)
+    # Before anything is waited for: there is one tee, whoever else asks.
+    live.teed = True
+    try:
+        answer = await tee.answer(text)
+    except BaseException:
+        live.teed = False
+        raise
+    await relay.runtime.keep(tee.run())
+    return Response(answer, 201, _PRIVATE, "application/sdp")
+
+
+async def about(request: Request) -> Response:
+    """`GET /v1/offhook/agent`: what a page has to know before it calls."""
+    agent = _relay(request).agents.find(request.query_params.get("agent"))
+    shown = {"agent": agent.name, "record": agent.record}
+    return JSONResponse(shown, headers=_PRIVATE)
+
+
 async def health(request: Request) -> Response:
     """`GET /healthz`: the server runs."""
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
+
+
+def _teed(agent: Agent, consent: Consent) -> dict[str, str]:
+    """Tell a page whether it has to send both sides of a call for its recording."""
+    if agent.record == "never":
+        return {}
+    return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
 
 
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
@@ -165,6 +223,7 @@ def record_of(
         time.time(),
         model=model if isinstance(model, str) else None,
         origin=grant.origin,
+        consent=grant.consent,
     )
 
 
@@ -178,7 +237,12 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 
 async def _bridged(
-    relay: Relay, session: Mapping[str, Any], agent: Agent, *, fixed: bool
+    relay: Relay,
+    session: Mapping[str, Any],
+    agent: Agent,
+    consent: Consent,
+    *,
+    fixed: bool,
 ) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
@@ -196,7 +260,16 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    return BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
+    return BridgedCall(
+        leg,
+        policy,
+        session,
+        peers,
+        seconds=seconds,
+        consent=consent,
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
+        hook=relay.hook,
+    )
 
 
 async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
@@ -230,6 +303,21 @@ def _agent(wanted: dict[str, Any]) -> str | None:
             "agent must be a name.", code="invalid_type", param="agent"
         )
     return agent
+
+
+def _consent(wanted: dict[str, Any]) -> bool | None:
+    """Read what the caller says to being recorded."""
+    consent = wanted.get("consent")
+    if consent is None:
+        return None
+    given = consent.get("recording") if isinstance(consent, dict) else None
+    if not isinstance(given, bool) or len(consent) > 1:
+        raise InvalidRequest(
+            'consent must be {"recording": true} or {"recording": false}.',
+            code="invalid_value",
+            param="consent",
+        )
+    return given
 
 
 def _seconds(wanted: dict[str, Any], most: int) -> int:

@@ -8,17 +8,23 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import MissingExtra
+from offhook.relay.masters import master
 from offhook.relay.owned import Owned
+from offhook.relay.recordings import Recordings
+from offhook.relay.storage import Storage
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
+    from pathlib import Path
 
     import httpx
 
     from offhook.media.factory import PeerFactory
     from offhook.relay.store import Store
+    from offhook.relay.studio import Studio
+    from offhook.relay.writer import Writer
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
@@ -34,6 +40,11 @@ def upstream_url(settings: Settings) -> httpx.URL | None:
     if settings.upstream is None and settings.api_key is None:
         return None
     return normalise(settings.upstream or DEFAULT_URL)
+
+
+def database_file(settings: Settings) -> Path:
+    """Where calls are kept by default."""
+    return settings.data / "calls.db"
 
 
 def local_endpoint() -> AbstractAsyncContextManager[str]:
@@ -65,6 +76,7 @@ class Runtime:
         upstream: Upstream | None = None,
         *,
         bridges: bool = False,
+        writer: Writer | None = None,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -73,6 +85,7 @@ class Runtime:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
             bridges: Whether there are calls to be bridged.
+            writer: Is told of the calls; None where nothing is kept of them.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
@@ -80,13 +93,18 @@ class Runtime:
         self._bridges = bridges
         self._endpoint = endpoint
         self._live = Owned(self._start)
+        self._writer = writer
         self._store = Owned(self._open_store)
+        self._keeper = Owned(self._tend)
+        self._studio = Owned(self._open_studio)
 
     async def upstream(self) -> Upstream:
         """The upstream, started by whoever asks first; the others wait for it.
 
         Cancelling one waiter leaves the start to the others.
         """
+        if self._writer is not None:
+            self._keeper.start()  # a call may follow
         return self._given or (await self._live.get()).upstream
 
     async def peers(self) -> PeerFactory:
@@ -110,11 +128,31 @@ class Runtime:
             MissingExtra: It is not installed.
             SettingsError: The settings lead to no database.
         """
-        return None if self._settings.store == "none" else await self._store.get()
+        return await self._store.get() if self._writer is not None else None
+
+    async def recordings(self) -> Recordings | None:
+        """What is recorded of calls, or None where nothing is kept.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no storage.
+        """
+        return await self._keeper.get() if self._writer is not None else None
+
+    async def studio(self) -> Studio:
+        """Where recordings are made; not where nothing is kept.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no storage.
+        """
+        return await self._studio.get()
 
     async def aclose(self) -> None:
         """End what was started in this event loop; it may start again."""
         await self._live.aclose()
+        await self._studio.aclose()  # deletes what the end of the calls left over
+        await self._keeper.aclose()  # writes what the end of the calls was
         await self._store.aclose()
 
     @asynccontextmanager
@@ -133,9 +171,43 @@ class Runtime:
             from offhook.relay.store import Store
         except ModuleNotFoundError as error:
             raise MissingExtra("store", str(error.name)) from None
-        file = self._settings.data / "calls.db"
-        async with Store.open(self._settings.store or f"sqlite:///{file}") as store:
+        url = self._settings.store or f"sqlite:///{database_file(self._settings)}"
+        async with Store.open(url) as store:
             yield store
+
+    @asynccontextmanager
+    async def _tend(self) -> AsyncIterator[Recordings]:
+        settings, data = self._settings, self._settings.data
+        assert self._writer  # or nobody asks
+        try:
+            from offhook.relay.keeper import Keeper
+        except ModuleNotFoundError as error:
+            raise MissingExtra("store", str(error.name)) from None
+        recordings = Recordings(
+            self._store.get,
+            self._writer,
+            Storage.at(settings.recordings or str(data / "recordings")),
+            data / "spool",
+            master,
+            settings.keep_days * 86400,
+        )
+
+        def exists() -> bool:
+            return settings.store is not None or database_file(settings).exists()
+
+        keeper = Keeper(self._store.get, exists, self._writer, recordings)
+        async with keeper.running():
+            yield recordings
+
+    @asynccontextmanager
+    async def _open_studio(self) -> AsyncIterator[Studio]:
+        try:
+            # Loaded only when needed: it brings the media extra with it.
+            from offhook.relay.studio import Studio
+        except ModuleNotFoundError as error:
+            raise MissingExtra("media", str(error.name)) from None
+        async with Studio(await self._keeper.get()) as studio:
+            yield studio
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
         try:

@@ -137,6 +137,12 @@ def _spent(grant: Grant, relay: Relay) -> Mapping[str, Any]:
             "This agent is called over WebRTC: POST the offer to /v1/realtime/calls.",
             code="unsupported_transport",
         )
+    if agent.record in ("required", "always"):
+        raise InvalidRequest(
+            "Calls to this agent are recorded, which those over a WebSocket are not: "
+            "POST the offer of a WebRTC call to /v1/realtime/calls.",
+            code="unsupported_transport",
+        )
     minted = relay.grants.spend(grant, time.time())
     _log.info("a session: agent %s, origin %r", grant.agent, grant.origin)
     return minted or agent.session

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from offhook.errors import MissingExtra, ServerError, SettingsError, redact
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no types
 
@@ -69,7 +69,7 @@ class Storage:
 
     async def read(
         self, recording_id: str, name: str, begin: int, end: int
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         """Give the bytes of a file from `begin` up to `end`, piece by piece."""
         path = f"{self._root}/{recording_id}/{name}"
         while begin < end:

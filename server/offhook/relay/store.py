@@ -7,8 +7,8 @@ node that does so no more left open is closed by the others, or by the next star
 from __future__ import annotations
 
 import secrets
-from contextlib import asynccontextmanager
-from dataclasses import asdict, fields
+import time
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
@@ -24,11 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from offhook.errors import InvalidRequest, NotFound
-from offhook.protocol.entries import Entry
-from offhook.relay import queries
+from offhook.errors import InvalidRequest, NotFound, ServerError
+from offhook.relay import queries, rows
 from offhook.relay.database import Database, opened
-from offhook.relay.records import CallRecord, Page, RecordingRecord, StoredFile
+from offhook.relay.records import CallRecord, Page, RecordingRecord
 from offhook.relay.tables import calls, entries, nodes, recordings, words
 from offhook.relay.words import split
 
@@ -37,14 +36,11 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from offhook.protocol.entries import Entry
     from offhook.relay.records import CallQuery
 
 BEAT_SECONDS = 10.0
 _LEASE_SECONDS = 3 * BEAT_SECONDS
-
-_CALL = [field.name for field in fields(CallRecord)]
-_RECORDING = [field.name for field in fields(RecordingRecord)]
-_ENTRY = [field.name for field in fields(Entry)]
 
 
 class Store:
@@ -71,7 +67,13 @@ class Store:
             ServerError: It cannot be reached.
         """
         async with opened(url) as database:
-            yield cls(database, f"node_{secrets.token_hex(8)}")
+            store = cls(database, f"node_{secrets.token_hex(8)}")
+            await store.beat(time.time())
+            try:
+                yield store
+            finally:
+                with suppress(ServerError):  # the others notice it in time
+                    await store.leave()
 
     # Writing
 
@@ -87,12 +89,14 @@ class Store:
         """
         lines = list(said)
         async with self._database.writing() as connection:
-            await self._put(connection, calls, [self._call_row(c) for c in written])
+            await self._put(
+                connection, calls, [rows.of_call(c, self._node) for c in written]
+            )
             if lines:
                 await self._say(connection, lines)
             for recording in recorded:
                 await self._put(
-                    connection, recordings, [self._recording_row(recording)]
+                    connection, recordings, [rows.of_recording(recording, self._node)]
                 )
                 await connection.execute(
                     update(calls)
@@ -148,11 +152,11 @@ class Store:
             InvalidRequest: The query has a wrong cursor or limit.
         """
         async with self._database.reading() as connection:
-            rows = (await connection.execute(queries.listed(query))).all()
-        shown = rows[: query.limit]
-        more = len(rows) > query.limit
+            found = (await connection.execute(queries.listed(query))).all()
+        shown = found[: query.limit]
+        more = len(found) > query.limit
         return Page(
-            tuple(_call(row) for row in shown),
+            tuple(rows.call(row) for row in shown),
             queries.cursor(query, shown[-1]) if more else None,
         )
 
@@ -168,20 +172,18 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return _call(await self._one(calls, call_id))
+        return rows.call(await self._one(calls, call_id))
 
     async def entries(self, call_id: str) -> list[Entry]:
         """Return what happened in a call, in the order in which it began."""
         async with self._database.reading() as connection:
-            rows = await connection.execute(
+            found = await connection.execute(
                 select(entries)
                 .join(calls, calls.c.number == entries.c.call)
                 .where(calls.c.id == call_id)
                 .order_by(entries.c.begins_ms, entries.c.number)
             )
-            return [
-                Entry(**{name: getattr(row, name) for name in _ENTRY}) for row in rows
-            ]
+            return [rows.entry(row) for row in found]
 
     async def openings(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the callers' first words, by the ids of the calls that have any."""
@@ -193,12 +195,12 @@ class Store:
             .group_by(entries.c.call)
         )
         async with self._database.reading() as connection:
-            rows = await connection.execute(
+            openings = await connection.execute(
                 select(calls.c.id, entries.c.text)
                 .join(calls, calls.c.number == entries.c.call)
                 .where(entries.c.number.in_(first))
             )
-            return {row.id: row.text for row in rows}
+            return {row.id: row.text for row in openings}
 
     async def recordings_of(
         self, listed: Iterable[CallRecord]
@@ -206,7 +208,7 @@ class Store:
         """Return the recordings of these calls, by their ids."""
         ids = [call.recording for call in listed if call.recording]
         return {
-            each.id: each for each in await self.recordings(recordings.c.id.in_(ids))
+            each.id: each for each in await self._recordings(recordings.c.id.in_(ids))
         }
 
     async def recording(self, recording_id: str) -> RecordingRecord:
@@ -215,9 +217,9 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return _recording(await self._one(recordings, recording_id))
+        return rows.recording(await self._one(recordings, recording_id))
 
-    async def recordings_of(self, call_id: str) -> list[RecordingRecord]:
+    async def recordings_in(self, call_id: str) -> list[RecordingRecord]:
         """Return the recordings of a call, the oldest first."""
         return await self._recordings(recordings.c.call == call_id)
 
@@ -230,19 +232,20 @@ class Store:
 
     async def adopt(self, recording: RecordingRecord) -> None:
         """Keep a recording that nobody has told of, if that is still so."""
-        row = {**self._recording_row(recording), "node": None}
+        row = {**rows.of_recording(recording, self._node), "node": None}
         async with self._database.writing() as connection:
             put = self._insert(recordings).on_conflict_do_nothing()
             await connection.execute(put, [row])
 
     async def claim(self, recording_id: str) -> bool:
-        """Take a recording to work on it, if no live process does."""
+        """Take a recording to finish it, if it is not and no live process has it."""
+        open_ = recordings.c.state.not_in(("ready", "deleted"))
         nobody = recordings.c.node.is_(None)
         alive = exists().where(nodes.c.id == recordings.c.node)
         async with self._database.writing() as connection:
             taken = await connection.execute(
                 update(recordings)
-                .where(recordings.c.id == recording_id, or_(~alive, nobody))
+                .where(recordings.c.id == recording_id, open_, or_(~alive, nobody))
                 .values(node=self._node)
             )
             return taken.rowcount == 1
@@ -298,15 +301,15 @@ class Store:
     # Parts
 
     async def _put(
-        self, connection: AsyncConnection, table: Table, rows: Sequence[dict[str, Any]]
+        self, connection: AsyncConnection, table: Table, given: Sequence[dict[str, Any]]
     ) -> None:
         """Insert rows, or update those whose id is there."""
-        if not rows:
+        if not given:
             return
         put = self._insert(table)
-        given = {name: put.excluded[name] for name in rows[0] if name != "id"}
+        new = {name: put.excluded[name] for name in given[0] if name != "id"}
         await connection.execute(
-            put.on_conflict_do_update(index_elements=["id"], set_=given), rows
+            put.on_conflict_do_update(index_elements=["id"], set_=new), given
         )
 
     def _insert(self, table: Table) -> Any:
@@ -319,17 +322,14 @@ class Store:
         ids = {call_id for call_id, _ in said}
         found = select(calls.c.id, calls.c.number).where(calls.c.id.in_(ids))
         # Nobody may delete them before this is written.
-        rows = await connection.execute(found.with_for_update(read=True))
-        numbers: dict[str, int] = {row.id: row.number for row in rows}
+        known = await connection.execute(found.with_for_update(read=True))
+        numbers: dict[str, int] = {row.id: row.number for row in known}
         here = [(numbers[each], entry) for each, entry in said if each in numbers]
         if not here:
             return
         await connection.execute(
             entries.insert(),
-            [
-                {"call": number, **asdict(entry), "text": _clean(entry.text)}
-                for number, entry in here
-            ],
+            [rows.of_entry(entry, number) for number, entry in here],
         )
         said_words = {(w, number) for number, entry in here for w in split(entry.text)}
         if said_words:
@@ -338,28 +338,15 @@ class Store:
                 [{"word": word, "call": number} for word, number in sorted(said_words)],
             )
 
-    def _call_row(self, call: CallRecord) -> dict[str, Any]:
-        row = {name: getattr(call, name) for name in _CALL if name != "recording"}
-        row = {k: _clean(v) if isinstance(v, str) else v for k, v in row.items()}
-        row |= {"usage": dict(call.usage), "statistics": dict(call.statistics)}
-        node = self._node if call.ended is None else None
-        return row | {"seconds": call.seconds, "node": node}
-
-    def _recording_row(self, recording: RecordingRecord) -> dict[str, Any]:
-        row = {name: getattr(recording, name) for name in _RECORDING}
-        files = {name: asdict(file) for name, file in recording.files.items()}
-        at_work = recording.state in ("recording", "mastering")
-        return row | {"files": files, "node": self._node if at_work else None}
-
     async def _recordings(self, which: ColumnElement[bool]) -> list[RecordingRecord]:
         async with self._database.reading() as connection:
             found = select(recordings).where(which).order_by(recordings.c.began)
-            return [_recording(row) for row in await connection.execute(found)]
+            return [rows.recording(row) for row in await connection.execute(found)]
 
     async def _one(self, table: Table, wanted: str) -> Any:
         async with self._database.reading() as connection:
-            rows = await connection.execute(select(table).where(table.c.id == wanted))
-            row = rows.one_or_none()
+            found = await connection.execute(select(table).where(table.c.id == wanted))
+            row = found.one_or_none()
         if row is None:
             name = table.name.removesuffix("s")
             raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
@@ -383,18 +370,3 @@ async def _unsay(connection: AsyncConnection, call_id: str) -> None:
             [{"said": word} for word in sorted(said)],
         )
     await connection.execute(delete(entries).where(entries.c.call == number))
-
-
-def _clean(text: str) -> str:
-    """Leave out what no database takes: half characters, and PostgreSQL no NUL."""
-    return text.replace("\0", "\ufffd").encode(errors="replace").decode()
-
-
-def _call(row: Any) -> CallRecord:
-    return CallRecord(**{name: getattr(row, name) for name in _CALL})
-
-
-def _recording(row: Any) -> RecordingRecord:
-    given = {name: getattr(row, name) for name in _RECORDING}
-    files = {name: StoredFile(**file) for name, file in row.files.items()}
-    return RecordingRecord(**given | {"files": files})
