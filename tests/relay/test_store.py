@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -89,6 +92,30 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
         with pytest.raises(NotFound):
             await wanted("x")
     assert await store.entries("x") == []
+
+
+async def test_many_processes_may_make_the_tables_at_once(database_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        stores = await asyncio.gather(
+            *(stack.enter_async_context(Store.open(database_url)) for _ in range(8))
+        )
+        await asyncio.gather(
+            *(s.write([replace(CALL, id=f"rtc_{n}")]) for n, s in enumerate(stores))
+        )
+        assert len((await stores[0].find(CallQuery())).calls) == 8
+
+
+async def test_a_thousand_calls_are_listed_at_once(store: Store) -> None:
+    many = [replace(CALL, id=f"rtc_{n}", began=n, ended=n + 9) for n in range(1000)]
+    said = [(c.id, turn(f"Word {c.id} and parcel")) for c in many for _ in range(3)]
+    await store.write(many, said)
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        page = await store.find(CallQuery(text="and parc", limit=1000))
+        took.append(time.perf_counter() - began)
+        assert len(page.calls) == 1000
+    assert min(took) < 0.2
 
 
 async def test_texts_that_no_database_takes_are_kept_without_it(store: Store) -> None:

@@ -178,7 +178,7 @@ def _writer(settings: Settings, agents: Agents) -> Writer | None:
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
     asked = {name for name in recorded if agents.find(name).record != "always"}
-    # What a caller does not want recorded, or was not asked yet, is not to be read either.
+    # What a caller does not want recorded, or was not asked yet, nobody reads either.
     return Writer(
         lambda call: call.consent is False or (call.agent in asked and not call.consent)
     )
