@@ -22,10 +22,11 @@ VAD = {
 
 def test_without_agents_there_is_a_default_one() -> None:
     agents = Agents(source="agents")
-    name, session, media, leg, brain, record = agents.find(None)
+    name, session, media, leg, brain, record, cues = agents.find(None)
     assert agents.built_in
     assert (name, agents.names) == ("default", ["default"])
     assert (media, leg, brain, record) == ("direct", "webrtc", None, "never")
+    assert cues == {}
     assert session["type"] == "realtime"
     assert session["model"] == "gpt-realtime-2.1"
     assert session["instructions"]

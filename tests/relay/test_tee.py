@@ -89,7 +89,7 @@ async def test_what_both_sides_say_is_recorded_and_the_call_goes_on(
     async with called(local_url, "consent", YES) as (relay, key, caller):
         async with teeing(relay, key, caller.call_id) as page:
             started = await page.until("offhook.recording.started")
-            page.microphone.say(await speak("What is two plus two?"))
+            page.microphone.say(await speak("What is seven times eight?"))
             page.model.say(await speak("It is sunny in Paris."))
             await until(lambda: not (page.microphone.pcm or page.model.pcm))
         [folder] = spooled()
@@ -99,9 +99,9 @@ async def test_what_both_sides_say_is_recorded_and_the_call_goes_on(
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
-    for name, words in (("caller", "two plus two"), ("model", "sunny in paris")):
+    for name, words in (("caller", "seven times eight"), ("model", "sunny in paris")):
         said = (await engines.recognise(track(folder, name))).lower()
-        assert words in said.replace("2", "two"), (name, said)
+        assert words in said, (name, said)
 
 
 async def test_consent_may_come_over_the_tee_and_go_again(local_url: str) -> None:

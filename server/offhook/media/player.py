@@ -14,7 +14,7 @@ from offhook.media.playing import Alone, Under, encoded
 from offhook.media.sounds import LiveSource, Sound
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aiortc import MediaStreamTrack
 
@@ -48,12 +48,39 @@ class Playback:
 
     Args:
         stop: Stops it.
-        ended: Is set when it has ended.
+        over: Is done when it has ended.
     """
 
-    def __init__(self, stop: Callable[[], None], ended: asyncio.Event) -> None:
+    def __init__(self, stop: Callable[[], None], over: asyncio.Future[None]) -> None:
         self._stop = stop
-        self._ended = ended
+        self._over = over
+
+    @classmethod
+    def of(cls, playbacks: Sequence[Playback]) -> Playback:
+        """Make one of what is played to several legs, which ends with the last."""
+        over = asyncio.get_running_loop().create_future()
+        left = len(playbacks)
+
+        def end_one() -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                over.set_result(None)
+
+        def stop() -> None:
+            for playback in playbacks:
+                playback.stop()
+
+        for playback in playbacks:
+            playback.then(end_one)
+        return cls(stop, over)
+
+    @classmethod
+    def none(cls) -> Playback:
+        """Make one of nothing, which has ended."""
+        over = asyncio.get_running_loop().create_future()
+        over.set_result(None)
+        return cls(lambda: None, over)
 
     def stop(self) -> None:
         """End it: in a moment, softly, where it is under speech."""
@@ -61,7 +88,11 @@ class Playback:
 
     async def ended(self) -> None:
         """Return when it has ended."""
-        await self._ended.wait()
+        await asyncio.shield(self._over)
+
+    def then(self, do: Callable[[], None]) -> None:
+        """Call something when it has ended, soon."""
+        self._over.add_done_callback(lambda _: do())
 
 
 class Player:
@@ -126,7 +157,7 @@ class Player:
         source: Source = (
             sound.samples(loop=loop) if isinstance(sound, Sound) else LiveSource(sound)
         )
-        over = asyncio.Event()
+        over = asyncio.get_running_loop().create_future()
         ended = partial(self._ended, over, self._read(source))
         if under_speech:
             layer = Layer(
@@ -201,7 +232,9 @@ class Player:
         reading.add_done_callback(self._reading.discard)
         return reading
 
-    def _ended(self, over: asyncio.Event, reading: asyncio.Task[None] | None) -> None:
+    def _ended(
+        self, over: asyncio.Future[None], reading: asyncio.Task[None] | None
+    ) -> None:
         if reading:
             reading.cancel()
-        over.set()
+        over.set_result(None)

@@ -86,7 +86,10 @@ class Consent:
             case "offhook.recording.withdraw":
                 self.recorded, self.withdrawn = False, self._record != "never"
             case _:
-                raise _invalid(f"Of ours there are '{GIVE}' and '{WITHDRAW}'.")
+                raise _invalid(
+                    f"Of ours there are '{GIVE}', '{WITHDRAW}', and on bridged calls "
+                    "'offhook.sound.start' and 'offhook.sound.stop'."
+                )
 
 
 def own_event(frame: str | bytes) -> Event | None:

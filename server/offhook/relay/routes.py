@@ -268,6 +268,7 @@ async def _bridged(
         seconds=seconds,
         consent=consent,
         studio=await relay.runtime.studio() if agent.record != "never" else None,
+        cues=agent.cues,
         hook=relay.hook,
     )
 

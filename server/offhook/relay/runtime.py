@@ -77,6 +77,7 @@ class Runtime:
         *,
         bridges: bool = False,
         writer: Writer | None = None,
+        prepare: Callable[[], None] = lambda: None,
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -86,11 +87,13 @@ class Runtime:
             upstream: Answers in place of the settings' one; its giver closes it.
             bridges: Whether there are calls to be bridged.
             writer: Is told of the calls; None where nothing is kept of them.
+            prepare: Makes ready what these need; run in a thread.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
         self._bridges = bridges
+        self._prepare = prepare
         self._endpoint = endpoint
         self._live = Owned(self._start)
         self._writer = writer
@@ -216,6 +219,7 @@ class Runtime:
             from offhook.media.network import Network
         except ModuleNotFoundError as error:
             raise MissingExtra("media", str(error.name)) from None
+        await asyncio.to_thread(self._prepare)
         peers = PeerFactory(Network.of(self._settings))
         return await stack.enter_async_context(peers)
 

@@ -56,6 +56,8 @@ class TeeCall:
         self._consent = consent
         self._seconds = seconds
         self._refused = asyncio.Event()
+        self._open = False
+        self._untold: list[Event] = []
         self._recording = CallRecording(studio, call, consent, self._tell)
         self._peer = peers.make(self, None, lines=LINES)
 
@@ -84,6 +86,10 @@ class TeeCall:
 
     def opened(self) -> None:
         """The channel can carry events now."""
+        self._open = True
+        for event in self._untold:
+            self._tell(event)
+        self._untold.clear()
 
     def message(self, text: str | bytes) -> None:
         """Take what the caller says to being recorded."""
@@ -114,4 +120,8 @@ class TeeCall:
             _log.info("call %s is not recorded: %s", self._call.record.id, error)
 
     def _tell(self, event: Event) -> None:
-        self._peer.send(serialise(event))
+        if self._open:
+            self._peer.send(serialise(event))
+        else:
+            # Only what the recording begins with: nobody has been heard yet.
+            self._untold.append(event)

@@ -114,4 +114,5 @@ else:
     tasks: list[asyncio.Task[None]] = []
     upstream = OpenAIUpstream(started())
     peers = PeerFactory()
+    calls = Calls()
     serve(answer, run)
