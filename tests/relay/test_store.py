@@ -205,22 +205,6 @@ async def test_pages_show_each_call_once(store: Store, sort: str) -> None:
     assert seen == [call.id for call in whole.calls]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "[]", "WzEsMl0", "é", "A" * 10_000])
-async def test_a_cursor_of_another_kind_is_refused(store: Store, cursor: str) -> None:
-    with pytest.raises(InvalidRequest, match="cursor"):
-        await store.find(CallQuery(cursor=cursor))
-
-
-async def test_a_cursor_is_for_its_own_sort(store: Store) -> None:
-    await store.write([replace(CALL, id=f"rtc_{n}") for n in range(3)])
-    cursor = (await store.find(CallQuery(limit=1))).next
-    with pytest.raises(InvalidRequest, match="cursor"):
-        await store.find(CallQuery(limit=1, cursor=cursor, sort="longest"))
-    for limit in (0, 1001):
-        with pytest.raises(InvalidRequest, match="limit"):
-            await store.find(CallQuery(limit=limit))
-
-
 async def test_the_dead_leave_nothing_open(database_url: str, store: Store) -> None:
     async with Store.open(database_url) as other:
         await store.beat(1000)
