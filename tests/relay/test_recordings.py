@@ -4,16 +4,22 @@ import asyncio
 import errno
 import logging
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from offhook.errors import InvalidRequest, NotFound, ServerError
+from offhook.media.mastering import master
 from offhook.protocol.entries import Entry
 from offhook.relay.recordings import Recordings
 from offhook.relay.records import CallQuery, StoredFile
 from offhook.relay.storage import Storage
+from offhook.relay.store import BEAT_SECONDS
 from tests.recorded import CALL, DOWN, KEEP_SECONDS, SOUND, Kept, keeping
 
 if TYPE_CHECKING:
@@ -223,6 +229,30 @@ async def test_a_storage_that_is_down_costs_nothing(
         ]
 
 
+async def test_a_server_that_is_killed_leaves_a_recording_that_is_finished(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    kill_a_server(data)
+    [folder] = (data / "spool").iterdir()
+
+    async with keeping(data, master=master) as kept:
+        await kept.recordings.recover()
+        assert folder.exists()  # it may live yet
+        await kept.store.beat(time.time() + 4 * BEAT_SECONDS)
+        await kept.recordings.recover()
+        done = await kept.recordings.find(folder.name)
+        assert (done.state, done.error) == ("ready", None)
+        assert 1.0 <= (done.seconds or 0) <= 2.5  # of 2 at most 1 is lost
+        assert {"call.opus", "timeline.json", "peaks.json"} < done.files.keys()
+        assert done.files["call.opus"].bytes > 1000
+        assert (await kept.store.call("rtc_1")).reason == "server_lost"
+    assert not folder.exists()
+    with av.open(data / "recordings" / done.id / "call.opus") as sound:
+        seconds = sum(f.samples for f in sound.decode(audio=0)) / 48_000
+    assert seconds == pytest.approx(done.seconds, abs=0.1)
+
+
 async def test_one_of_those_who_live_finishes_what_the_dead_left(
     tmp_path: Path,
 ) -> None:
@@ -303,3 +333,17 @@ def in_files(data: Path) -> str:
     return "".join(
         file.read_bytes().decode("latin-1") for file in data.glob("calls.db*")
     )
+
+
+def kill_a_server(data: Path) -> None:
+    """Let one record for two seconds."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.relay.recording", str(data)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ) as server:
+        assert server.stdout
+        for line in server.stdout:
+            if int(line) == 100:
+                break
+        server.kill()

@@ -104,21 +104,30 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self.began, self._began = time.time(), time.monotonic()
         about = About(self.began, call=self._call, formats=self._formats)
-        make = partial(
-            Spool,
-            self._folder,
-            self._began,
-            about,
-            live=self._tee,
-            failed=self._fail_from_disk,
-        )
+        made: list[Spool] = []
+
+        def make() -> None:
+            spool = Spool(
+                self._folder,
+                self._began,
+                about,
+                live=self._tee,
+                failed=self._fail_from_disk,
+            )
+            made.append(spool)
+
         try:
-            self._spool = await self._disk.run(make)
+            await self._disk.run(make)
+        except (ServerError, asyncio.CancelledError):
+            # It may be made yet.
+            self._disk.post(partial(_leave, made), 0)
+            raise
         except OSError as error:
             raise ServerError(
                 f"The recording cannot begin: {error.strerror}. See to its folder, "
                 f"{self._folder}."
             ) from None
+        [self._spool] = made
         self._wait()
         return self
 
@@ -217,6 +226,11 @@ class Recorder:
         _log.error("a recording is not whole: %s", why)
         if self._tell:
             self._tell(why)
+
+
+def _leave(made: list[Spool]) -> None:
+    for spool in made:
+        spool.leave()
 
 
 def without_audio(value: Any) -> Any:

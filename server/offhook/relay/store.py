@@ -172,7 +172,7 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return rows.call(await self._one(calls, call_id))
+        return rows.call(await self._one(calls, call_id, _no_call()))
 
     async def entries(self, call_id: str) -> list[Entry]:
         """Return what happened in a call, in the order in which it began."""
@@ -217,7 +217,9 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return rows.recording(await self._one(recordings, recording_id))
+        return rows.recording(
+            await self._one(recordings, recording_id, _no_recording())
+        )
 
     async def recordings_in(self, call_id: str) -> list[RecordingRecord]:
         """Return the recordings of a call, the oldest first."""
@@ -343,14 +345,21 @@ class Store:
             found = select(recordings).where(which).order_by(recordings.c.began)
             return [rows.recording(row) for row in await connection.execute(found)]
 
-    async def _one(self, table: Table, wanted: str) -> Any:
+    async def _one(self, table: Table, wanted: str, missing: NotFound) -> Any:
         async with self._database.reading() as connection:
             found = await connection.execute(select(table).where(table.c.id == wanted))
             row = found.one_or_none()
         if row is None:
-            name = table.name.removesuffix("s")
-            raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
+            raise missing
         return row
+
+
+def _no_call() -> NotFound:
+    return NotFound("There is no such call.", code="call_not_found")
+
+
+def _no_recording() -> NotFound:
+    return NotFound("There is no such recording.", code="recording_not_found")
 
 
 async def _unsay(connection: AsyncConnection, call_id: str) -> None:

@@ -21,7 +21,7 @@ _STEPS_MS = tuple(
     seconds * 1000 for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
 )
 _MOST_TICKS = 12
-_NARROWEST = 0.25
+_NARROWEST = 0.05
 # Left free for what is written at the scale, in per cent.
 _AXIS = 13
 _SCALES_MS = (500, 1000, 2000, 5000, 10_000, 20_000, 60_000)
