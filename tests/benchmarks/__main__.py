@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import media, offers, sessions, turns, websocket
+from tests.benchmarks import media, offers, recording, sessions, turns, websocket
 
 
 async def measure() -> None:
@@ -13,6 +13,7 @@ async def measure() -> None:
     await offers.measure()
     await websocket.measure()
     await media.measure()
+    await recording.measure()
 
 
 if __name__ == "__main__":
