@@ -96,6 +96,7 @@ def create_app(
             bridges=bool(bridged or known.recorded),
             writer=writer,
             prepare=known.cues.load,
+            formats=lambda agent: known.find(agent).record_formats,
         ),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
