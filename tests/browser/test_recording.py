@@ -52,7 +52,7 @@ async def words(engines: Engines, pcm: bytes) -> str:
 async def test_a_tee_records_what_both_sides_hear(
     local_url: str, visit: Open, engines: Engines
 ) -> None:
-    script = (3.0, "What is seven times eight?", 4.0, "How do you spell dog?", 3.0)
+    script = (3.0, "What is seven times eight?", 3.5, "How do you spell dog?", 1.0)
     async with (
         relay(local_url, record="consent") as url,
         visit(*script) as visitor,
@@ -64,7 +64,7 @@ async def test_a_tee_records_what_both_sides_hear(
         await visitor.until(STOPPED)
         # Who is muted is silence in the recording, too.
         await visitor.page.click("#mute")
-        await visitor.page.wait_for_timeout(6000)
+        await visitor.page.wait_for_timeout(4500)
         _, heard = await visitor.sound("heard")
         await visitor.page.click("#call")
         await visitor.page.wait_for_selector("#status[data-state=disconnected]")

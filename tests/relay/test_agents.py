@@ -157,6 +157,7 @@ def test_an_agent_says_what_its_recordings_are_to_be_had_as() -> None:
     assert agents.find("sales").record_formats == ()
     assert agents.find("support").record_formats == ("wav", "flac")
     assert "record_formats" not in agents.find("support").session
-    for wrong in ("wav", ["mp3"], [{}]):
+    wrongs: list[Any] = ["wav", ["mp3"], [{}]]
+    for wrong in wrongs:
         with pytest.raises(SettingsError, match=r"sales\.record_formats must be"):
             Agents({"sales": {"record_formats": wrong}}, source="agents")
