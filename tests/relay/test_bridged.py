@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -509,6 +511,31 @@ async def test_who_waits_for_the_model_to_come_hears_a_sound(local_url: str) -> 
             await caller.until("offhook.sound.stopped")
         finally:
             await calling_it.__aexit__(None, None, None)
+
+
+@LEGS
+async def test_call_after_call_leaves_nothing(leg: str, local_url: str) -> None:
+    """As many as are quick; `python -m tests.benchmarks.leaks` makes 200."""
+
+    async def call() -> None:
+        key = await relay.grant()
+        async with calling(f"{relay.url}/v1", key=key, whole=False) as caller:
+            await caller.heard_more()
+
+    def left() -> tuple[int, int, int]:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        return len(asyncio.all_tasks()), threading.active_count(), descriptors
+
+    async with relaying(local_url, agents=over(leg)) as relay:
+        for _ in range(2):
+            await call()
+        before = left()
+        for _ in range(8):
+            await call()
+        async with asyncio.timeout(10):
+            # aiortc ends its tasks in its own time.
+            while any(n > b for n, b in zip(left(), before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def test_a_bad_offer_is_refused(local_url: str) -> None:

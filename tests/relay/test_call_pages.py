@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import time
 from contextlib import asynccontextmanager
@@ -11,11 +12,13 @@ import pytest
 
 from offhook.protocol.entries import Entry
 from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
+from offhook.relay.storage import Storage
 from offhook.relay.store import Store
 from tests.relays import Relay, Running, error_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     import httpx
 
@@ -168,6 +171,27 @@ async def test_json_says_the_same(store: Store, running: Running) -> None:
             assert body["usage"] == CALL.usage
         error_of(await get("/calls/rtc_9.json"), 404, "call_not_found")
         error_of(await get("/calls.json?sort=x"), 400, "invalid_value")
+
+
+async def test_turns_are_where_they_are_heard(
+    store: Store, running: Running, tmp_path: Path
+) -> None:
+    file = tmp_path / "timeline.json"
+    heard = replace(SAID[0], begins_ms=100, ends_ms=1900).as_json()
+    files = {"timeline.json": StoredFile(0, "application/json")}
+    storage = Storage.at("offhook-data/recordings")
+    async with pages(running) as relay:
+        for text, begins in (
+            (json.dumps({"began": T + 0.25, "entries": [heard]}), 350),
+            ("not JSON", 500),
+            ("[]", 500),
+        ):
+            file.write_text(text)
+            files["timeline.json"] = StoredFile(len(text), "application/json")
+            await storage.put("rec_1", [file])
+            await store.write([], [], [replace(RECORDING, files=files)])
+            body = (await relay.client.get("/calls/rtc_1.json")).json()
+            assert body["entries"][0]["begins_ms"] == begins
 
 
 async def test_what_is_not_there_is_told_in_words(

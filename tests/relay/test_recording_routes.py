@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 TOKEN = "operator-token-0123456789"
+RECORDING = f"/recordings/rec_{'0' * 32}"
 AGENTS = {"support": {"instructions": "x"}}
 
 
@@ -171,7 +172,7 @@ async def test_a_storage_that_is_down_is_told_before_anything_is_sent(
 
 async def test_nothing_is_there_where_nothing_is_kept(running: Running) -> None:
     async with running(AGENTS, store="none") as relay:
-        for path in ("/recordings/rec_1", "/recordings/rec_1/call.opus"):
+        for path in (RECORDING, f"{RECORDING}/call.opus"):
             error_of(await relay.client.get(path), 404, "no_store")
     assert os.listdir() == []
 

@@ -139,6 +139,10 @@ class Agents:
         """The agents' names, in the order of their file."""
         return list(self._agents)
 
+    def formats(self, name: str) -> tuple[Literal["wav", "flac"], ...]:
+        """What recordings of an agent's calls are to be had as, beside Ogg Opus."""
+        return self.find(name).record_formats
+
     @property
     def recorded(self) -> list[str]:
         """The names of those whose calls may be recorded."""

@@ -32,7 +32,7 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 _ID = re.compile(r"rec_[0-9a-f]{32}")
-_NAME = re.compile(r"[a-z]+\.[a-z]+")
+_NAME = re.compile(r"[a-z0-9_-]+\.[a-z0-9]+")
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 
 
