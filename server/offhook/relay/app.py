@@ -83,7 +83,9 @@ def create_app(
     bridged = known.names if transport else known.bridged
     writer, metrics = _writer(settings, known), Metrics()
     page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
-    runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
+    runtime = partial(
+        Runtime, settings, upstream, prepare=known.cues.load, formats=known.formats
+    )
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
