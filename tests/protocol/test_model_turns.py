@@ -127,6 +127,27 @@ def test_the_pace_of_a_call_is_learnt_from_what_was_heard_whole() -> None:
     assert turn.text == "one two"
 
 
+@pytest.mark.parametrize(
+    ("words", "heard"),
+    [
+        ("1, 2, 3, 4, 5, 6, 7, 8, 9, 10", "1, 2, 3,"),
+        ("一二三四五六七八九十", "一二三四五六七八"),
+        ("one two three four five six seven", "one two three four five"),
+    ],
+)
+def test_what_takes_longer_to_say_is_not_taken_for_heard(
+    words: str, heard: str
+) -> None:
+    turn, _ = told(
+        (0, said(words)),
+        (0, buffer("started")),
+        (0, done()),
+        (1_500, buffer("cleared")),
+        (1_500, cut(1_500)),
+    )
+    assert turn.text == heard
+
+
 def test_of_several_items_those_before_the_cut_were_heard() -> None:
     turn, _ = told(
         (0, said("First.", "i")),
