@@ -175,6 +175,19 @@ def test_over_a_websocket_audio_is_heard_from_when_it_comes() -> None:
     assert times(turn) == (ABC, 110, 1_110)
 
 
+def test_audio_is_as_long_as_its_format_says() -> None:
+    output = {"format": {"type": "audio/pcmu"}}
+    session = {"type": "session.updated", "session": {"audio": {"output": output}}}
+    (turn,) = told(
+        (0, session),
+        (100, said()),
+        (110, audio(100)),  # a sixth of the bytes
+        (130, done()),
+        (3_000, {"type": "another"}),
+    )
+    assert turn.ends_ms == 710
+
+
 def test_over_a_websocket_a_truncation_is_an_interruption() -> None:
     turn, interruption = told(
         (100, said()), (110, audio(1_000)), (130, done()), (700, cut(500))

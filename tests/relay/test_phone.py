@@ -19,12 +19,15 @@ from websockets.exceptions import InvalidStatus
 from offhook.agent import RealtimeAgent, RealtimeSession
 from offhook.errors import SettingsError
 from offhook.relay import phone as phone_routes
+from offhook.relay.app import create_app
 from offhook.relay.phone import PhoneCall, twilio_routes
 from offhook.relay.signature import signature
+from offhook.settings import Settings
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
 from tests.phone import Phone, listening, to_ulaw
 from tests.relays import error_of, serving
 from tests.transports.conformance import got, scripted, upcoming
+from tests.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -142,7 +145,10 @@ async def test_who_calls_is_answered(
 
     said = list[int]()
     turns: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    async with office(answer, api_key="sk-any") as place, place.called() as phone:
+    witness = Witness()
+    relay = create_app(Settings.load(store="none"), observers=[witness])
+    options = {"api_key": "sk-any", "relay": relay}
+    async with office(answer, **options) as place, place.called() as phone:
         await phone.say(to_ulaw(await speak("What is seven times eight?")))
         await phone.say(b"\xff" * 8000)
         assert (await got(anext(await got(turns)))).status == "completed"
@@ -167,6 +173,14 @@ async def test_who_calls_is_answered(
         ended = upcoming(client, "disconnected")
         await phone.hang_up()
         await got(ended)
+        call = await witness.end()
+    assert (call.id, call.path, call.reason) == ("CA1", "phone", "caller")
+    first, second, *_ = [entry for entry in witness.entries if entry.who == "model"]
+    assert first.text == first.data["transcript"]
+    assert second.data["transcript"].startswith(second.text)
+    assert len(second.text) < len(second.data["transcript"])
+    [cut] = [entry for entry in witness.entries if entry.kind == "interruption"]
+    assert cut.data["audio_end_ms"] == 1050
 
 
 async def test_what_the_call_knows() -> None:

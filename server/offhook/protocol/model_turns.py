@@ -12,6 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.entries import MOST_ID, MOST_TEXT, Entry, entry, milliseconds
+from offhook.protocol.playback import duration_ms
 from offhook.protocol.truncations import beginning
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ _SOON_MS = 5_000.0
 _LETTER_MS, _NUMERAL_MS, _PAUSE_MS, _SIGN_MS = 65.0, 250.0, 150.0, 180.0
 _PAUSES = ",.;:!?"
 _SIGNS = "\u2e80"  # from here on
-# 24 kHz PCM16 in base64, which is what most sessions have.
-_CHARACTERS_PER_MS = 64
 _WORDS = {
     "response.output_audio_transcript.delta": ("delta", "audio"),
     "response.output_audio_transcript.done": ("transcript", "audio"),
@@ -91,6 +90,7 @@ class ModelTurns:
     def __init__(self) -> None:
         self.sounded: int | None = None
         self._answers: dict[str, _Answer] = {}  # bounded by _MOST
+        self._format: dict[str, Any] | None = None
         # Of what was heard to its end: how long it was, and was thought to be.
         self._said_ms = 0.0
         self._thought_ms = 0.0
@@ -124,9 +124,14 @@ class ModelTurns:
                 answer = self._answer(response_id, at)
                 self._sound(answer, at, spoken_ms)
                 part = _part(answer, event.get("item_id"))
-                part.audio_ms += _characters(event) / _CHARACTERS_PER_MS
+                part.audio_ms += duration_ms(_bytes(event), self._format)
             case {"type": str(kind), "response_id": str(response_id)} if kind in _WORDS:
                 self._say(self._answer(response_id, at), event, *_WORDS[kind], at)
+            case {
+                "type": "session.created" | "session.updated",
+                "session": {"audio": {"output": {"format": dict(format_)}}},
+            } if isinstance(format_.get("type"), str):
+                self._format = format_
             case {"type": "response.created", "response": {"id": str(response_id)}}:
                 self._answer(response_id, at)
             case {
@@ -248,12 +253,11 @@ def _spoken_ms(character: str) -> float:
     return _SIGN_MS if character >= _SIGNS else _LETTER_MS
 
 
-def _characters(event: Event) -> float:
+def _bytes(event: Event) -> int:
     """Return how much audio an event has, or stands for (see `overhearing`)."""
-    audio = event.get("delta")
-    if isinstance(audio, str):
-        return len(audio)
-    return milliseconds(event.get("characters")) or 0.0
+    audio, count = event.get("delta"), event.get("characters")
+    characters = len(audio) if isinstance(audio, str) else milliseconds(count) or 0
+    return int(characters * 3 / 4)  # base64
 
 
 def _part(answer: _Answer, item_id: Any) -> _Part:
