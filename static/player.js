@@ -3,6 +3,7 @@
  * What the page shows without this script is all there is to read.
  */
 import { Lanes } from "./lanes.js";
+import { Sides } from "./sides.js";
 import { Transcript } from "./transcript.js";
 
 const STEP = 5;
@@ -46,6 +47,10 @@ function play(audio) {
   element("#next-turn").addEventListener("click", () => turn(true));
   element("#in").addEventListener("click", () => zoom(2));
   element("#out").addEventListener("click", () => zoom(0.5));
+  const sides = new Sides(audio);
+  element("#hear").addEventListener("change", ({ target }) => {
+    sides.hear(/** @type {HTMLSelectElement} */ (target).value);
+  });
   element("#speed").addEventListener("change", ({ target }) => {
     audio.playbackRate = Number(/** @type {HTMLSelectElement} */ (target).value);
   });

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from offhook.local import serving
 from offhook.settings import LocalSettings
@@ -29,6 +30,11 @@ __all__ = [
     "s3_server",
     "s3_url",
 ]
+
+# How long an example takes depends on what else the machine does.
+slow = HealthCheck.too_slow
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -29,6 +29,8 @@ from tests.relays import Relay, serving
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from starlette.applications import Starlette
+
 _CALLS = 200
 # What is loaded once, and what a heap needs at most, has come after so many.
 _FIRST = 20
@@ -44,12 +46,8 @@ class Held(NamedTuple):
     bytes: int
 
 
-async def held() -> Held:
-    """Count, once what has ended is gone."""
-    async with asyncio.timeout(20):
-        while any("BridgedCall" in repr(task) for task in asyncio.all_tasks()):
-            await asyncio.sleep(0.05)
-    await asyncio.sleep(2)
+def held() -> Held:
+    """Count."""
     gc.collect()
     # What is free is given back: only what is held counts.
     ctypes.CDLL(None).malloc_trim(0)
@@ -62,6 +60,14 @@ async def held() -> Held:
     )
 
 
+async def until_over(app: Starlette) -> None:
+    """Wait until all calls of a relay have ended, and their connections are closed."""
+    limits = app.state.relay.limits
+    async with asyncio.timeout(20):
+        while limits.held:  # noqa: ASYNC110  # nobody else wants to know
+            await asyncio.sleep(0.05)
+
+
 async def measure(calls: int = _CALLS) -> None:
     """Print what is left, and how long a call took to come up."""
     async with AsyncExitStack() as stack:
@@ -71,9 +77,11 @@ async def measure(calls: int = _CALLS) -> None:
             app = create_app(Settings.load(upstream=upstream), agents=agents)
             async with serving(app) as url:
                 await _call(url, _FIRST)
-                before = await held()
+                await until_over(app)
+                before = held()
                 seconds = await _call(url, calls)
-                after = await held()
+                await until_over(app)
+                after = held()
             left = [now - then for now, then in zip(after, before, strict=True)]
             print(  # noqa: T201
                 f"{calls} calls, {leg}: {left[0]} tasks, {left[1]} threads, "
@@ -92,12 +100,17 @@ async def _endpoint() -> AsyncIterator[str]:
     try:
         async with asyncio.timeout(20):
             line = (await process.stderr.readline()).decode()
-        reading = asyncio.create_task(process.stderr.read())  # so that it can write
+        reading = asyncio.create_task(_drop(process.stderr))  # so that it can write
         yield line.split()[-1]
         reading.cancel()
     finally:
         process.terminate()
         await process.wait()
+
+
+async def _drop(stream: asyncio.StreamReader) -> None:
+    while await stream.readline():
+        pass
 
 
 async def _call(url: str, calls: int) -> list[float]:
@@ -121,7 +134,7 @@ async def call(url: str, calls: int) -> None:
                 up = time.perf_counter()
                 async with asyncio.timeout(10):
                     while not caller.heard:
-                        await asyncio.sleep(0.005)
+                        await caller.heard_more()
                 if number % 2:
                     path = f"/v1/realtime/calls/{caller.call_id}/hangup"
                     headers = {"Authorization": f"Bearer {key}"}

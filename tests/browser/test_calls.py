@@ -6,19 +6,19 @@ import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import av
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from playwright.async_api import expect
-from starlette.responses import FileResponse
-from starlette.routing import Route
 
 from offhook import create_app
 from offhook.protocol.entries import Entry
+from offhook.relay.recordings import MEDIA_TYPES
 from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
+from offhook.relay.storage import Storage
 from offhook.relay.store import Store
 from offhook.settings import Settings
 from tests.browser.chromium import ARGUMENTS, executable
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from playwright.async_api import Browser, Page, Playwright
+    from playwright.async_api import Browser, Page, Playwright, ViewportSize
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
@@ -80,9 +80,13 @@ def sound(file: Path) -> dict[str, Any]:
 @asynccontextmanager
 async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[str]:
     """Serve the pages of two calls, of which one was recorded."""
-    (folder / "peaks.json").write_text(json.dumps(sound(folder / "call.opus")))
-    file = StoredFile(1000, "audio/ogg")
-    files = {"call.opus": file, "peaks.json": file}
+    made = [folder / "call.opus", folder / "peaks.json"]
+    made[1].write_text(json.dumps(sound(made[0])))
+    await Storage.at("offhook-data/recordings").put("rec_1", made)
+    files = {
+        file.name: StoredFile(file.stat().st_size, MEDIA_TYPES[file.suffix])
+        for file in made
+    }
     began = time.time() - 3600
     recorded = RecordingRecord("rec_1", "rtc_1", began, "ready", files=files)
     first = CallRecord("rtc_1", EVIL, "bridged", began, ended=began + 12, turns=4)
@@ -94,10 +98,6 @@ async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[s
     settings = {"upstream": "http://127.0.0.1:9/v1", "api_key": "x", "store": URL}
     app = create_app(Settings.load(**settings, **given))
 
-    async def send(request: Any) -> FileResponse:
-        return FileResponse(folder / request.path_params["name"])
-
-    app.router.routes.insert(0, Route("/recordings/{id}/{name}", send))
     host = FastAPI()
     host.mount(prefix or "/", app)
     async with serving(host) as url:
@@ -195,6 +195,51 @@ async def test_a_call_is_played_and_the_transcript_follows_and_leads(
         await is_at(page, 9.5)
 
 
+# How loud each ear is, of all that goes through Web Audio.
+EARS = """
+const make = AudioContext.prototype.createChannelMerger;
+AudioContext.prototype.createChannelMerger = function (channels) {
+  const merger = make.call(this, channels);
+  const ears = this.createChannelSplitter(2);
+  merger.connect(ears);
+  window.ears = [0, 1].map((side) => {
+    const analyser = this.createAnalyser();
+    ears.connect(analyser, side);
+    return () => {
+      const samples = new Float32Array(analyser.fftSize);
+      analyser.getFloatTimeDomainData(samples);
+      return Math.max(...samples) > 0.05;
+    };
+  });
+  return merger;
+};
+"""
+
+
+async def test_each_side_is_heard_alone(browser: Browser, tmp_path: Path) -> None:
+    async with relay(tmp_path) as url, reading(browser, f"{url}/calls") as page:
+        await page.add_init_script(EARS)
+        await page.goto(f"{url}/calls/rtc_1")
+        hear = page.get_by_label("Hear")
+        for way, ears in (
+            ("model", [False, False]),  # the caller speaks
+            ("caller", [True, True]),
+            ("stereo", [True, False]),
+            ("both", [True, True]),
+        ):
+            await page.get_by_text("Where is my parcel?", exact=True).click()
+            await hear.select_option(way)
+            await page.locator("#play").click()
+            await page.wait_for_function(
+                "() => document.querySelector('#audio').currentTime > 1.3"
+            )
+            await page.wait_for_function(
+                "(wanted) => window.ears.every((loud, ear) => loud() === wanted[ear])",
+                arg=ears,
+            )
+            await page.locator("#play").click()
+
+
 async def test_the_keyboard_does_it_all(browser: Browser, tmp_path: Path) -> None:
     async with relay(tmp_path) as url, reading(browser, f"{url}/calls") as page:
         press = page.keyboard.press
@@ -283,7 +328,9 @@ async def test_what_is_to_come_is_told(browser: Browser, tmp_path: Path) -> None
             await store.write([], [], [replace(making, state="ready", progress=1.0)])
             await expect(told).to_contain_text("The recording is ready.")
             await page.get_by_role("link", name="Load the page again").click()
-            await expect(page.get_by_text("Where is my parcel?")).to_be_visible()
+            await expect(
+                page.get_by_text("Where is my parcel?", exact=True)
+            ).to_be_visible()
 
 
 async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
@@ -311,21 +358,22 @@ async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
         await expect(token).to_be_visible()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-async def test_accessible(browser: Browser, tmp_path: Path, scheme: str) -> None:
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+async def test_accessible(
+    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"], width: int
+) -> None:
     axe = (MODULES / "axe-core/axe.min.js").read_text()
     run = (
         "async () => (await axe.run()).violations.map("
         "(v) => [v.id, v.nodes.map((n) => n.html)])"
     )
-    sizes = ({"width": 1280, "height": 900}, {"width": 360, "height": 740})
+    size: ViewportSize = {"width": width, "height": 740}
     async with relay(tmp_path) as url:
         for path in ("calls", "calls?text=nothing", "calls/rtc_1", "calls/rtc_2"):
-            for size in sizes:
-                async with reading(
-                    browser, f"{url}/{path}", color_scheme=scheme, viewport=size
-                ) as page:
-                    await page.evaluate(axe)
-                    assert await page.evaluate(run) == [], path
-                    wide = "document.documentElement.scrollWidth > innerWidth"
-                    assert not await page.evaluate(wide), path
+            async with reading(
+                browser, f"{url}/{path}", color_scheme=scheme, viewport=size
+            ) as page:
+                await page.evaluate(axe)
+                assert await page.evaluate(run) == [], path
+                wide = "document.documentElement.scrollWidth > innerWidth"
+                assert not await page.evaluate(wide), path

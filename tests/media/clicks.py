@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import random
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from offhook.audio import opus, to_float
 from offhook.media.codec import Decoder
 from offhook.protocol import ogg
-from offhook.protocol.rtp import Packet
 from tests.media.opus import RATE, encoded
+from tests.protocol.sources import Sent, send
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
 # What is encoded, and then said again and again: a click a second.
 LOOP_S = 12
-# In each second, so that it is all in one packet.
+# In each second, so that a click is all in one packet.
 CLICK_S = 0.423
-
-
-class Came(NamedTuple):
-    """A packet that has come, and when."""
-
-    packet: Packet
-    at: float
+# Where a click is looked for, and what of it is heard at least.
+_AROUND_S, _LOUD = 0.15, 4.0
 
 
 class Said(NamedTuple):
@@ -41,7 +35,7 @@ class Said(NamedTuple):
             encoder is late by a third of a packet or more.
     """
 
-    packets: list[Came]
+    packets: list[Sent]
     clicks: list[float]
 
 
@@ -69,12 +63,8 @@ def say(
     click_s: float = CLICK_S,
     noise: float = 0.002,
     dtx: bool = False,
-    live: bool = True,
     drift: float = 0.0,
-    delay: Callable[[float], float | None] = lambda _: 0.0,
-    stalls: Iterable[tuple[float, float]] = (),
-    renewed: Iterable[float] = (),
-    silent: Callable[[float], bool] = lambda _: False,
+    **how: Any,
 ) -> Said:
     """Say something.
 
@@ -84,46 +74,24 @@ def say(
         click_s: When in each second it clicks.
         noise: Of the room, 1 for full scale.
         dtx: Whether packets are left out where it is quiet.
-        live: Whether a packet leaves when it has been said, or before it is heard.
         drift: How much faster the source's clock is.
-        delay: How late a packet comes that is sent at a time; None loses it.
-        stalls: When the source stands still, and for how long: its timestamps do, too.
-        renewed: When it goes on as another source.
-        silent: Whether nothing is sent at a time, and the timestamps go on.
+        how: See `send`.
     """
     loop = payloads(ms, click_s, noise, dtx)
-    pauses, sources = sorted(stalls), sorted(renewed)
-    rng = random.Random(5)
-    base, ssrc, number, stood = rng.randrange(2**32), rng.randrange(2**32), 65000, 0.0
-    came, clicks, again, before = [], list[float](), list[float](), -1
-    for index in range(round(seconds * 1000 / ms)):
-        media = index * ms / 1000
-        at = media / (1 + drift) + stood
-        while pauses and pauses[0][0] <= at:
-            stood += pauses.pop(0)[1]
-            at = media / (1 + drift) + stood
-        if at >= seconds:
-            break
-        while sources and sources[0] <= at:
-            sources.pop(0)
-            base, ssrc = rng.randrange(2**32), rng.randrange(2**32)
-            number = rng.randrange(2**16)
-        payload = loop[index % len(loop)]
-        if silent(at) or (dtx and len(payload) <= 2):
-            continue
-        number += 1
-        left = at + ms / 1000 if live else at
-        late = delay(left)
-        if late is None:
-            continue
-        timestamp = (base + index * ms * 48) & 0xFFFFFFFF
-        packet = Packet(111, False, number & 0xFFFF, timestamp, ssrc, payload)
-        came.append(Came(packet, left + late))
-        clicks += again if before == index - 1 else []
-        before = index
-        again = [at + t / (1 + drift) for t in _clicks(media, ms, click_s)]
-    came.sort(key=lambda c: c.at)
-    return Said(came, clicks)
+
+    def payload(index: int) -> bytes:
+        data = loop[index % len(loop)]
+        return b"" if dtx and len(data) <= 2 else data
+
+    sent = send(seconds, payload, ms=ms, drift=drift, **how)
+    came = {one.number for one in sent}
+    clicks = [
+        one.said + after / (1 + drift)
+        for one in sent
+        if one.number + 1 in came
+        for after in _clicks(one.number * ms / 1000, ms, click_s)
+    ]
+    return Said(sent, sorted(clicks))
 
 
 def _clicks(media: float, ms: int, click_s: float) -> Iterator[float]:
@@ -139,44 +107,35 @@ def tracks(data: bytes) -> tuple[list[bytes], int]:
     return [p for page in pages[2:] for p in page.packets], pages[-1].granule
 
 
-def heard(packets: Iterable[bytes], size: int = RATE) -> Iterator[NDArray[np.float32]]:
-    """Decode packets, at 24 kHz, from where a player begins; a second at a time."""
-    decoder, waiting = Decoder(), bytearray()
-    skip = ogg.PRE_SKIP
-    for packet in packets:
-        samples = 2 * (opus.duration(packet) // 2)
-        waiting += decoder.decode(packet).ljust(samples, b"\0")
-        if skip:
-            del waiting[:skip]
-            skip = 0
-        while len(waiting) >= 2 * size:
-            yield to_float(bytes(waiting[: 2 * size]))
-            del waiting[: 2 * size]
-    yield to_float(bytes(waiting))
+def errors_ms(packets: Iterable[bytes], clicks: list[float]) -> NDArray[np.float64]:
+    """How far clicks are heard from when they were said; NaN where there is none."""
+    t = np.arange(-48, 48) / RATE
+    wave = np.exp(2j * np.pi * 2000 * t) * np.hanning(96)
+    errors = []
+    for piece in _around(packets, clicks):
+        envelope = abs(np.convolve(piece, wave, "same"))
+        at = int(np.argmax(envelope))
+        error = 1000 * (at / RATE - _AROUND_S)
+        errors.append(error if envelope[at] > _LOUD else np.nan)
+    return np.array(errors)
 
 
-def found(packets: Iterable[bytes]) -> NDArray[np.float64]:
-    """When clicks are heard."""
-    pcm = np.concatenate(list(heard(packets)))
-    t = np.arange(-96, 96) / RATE
-    wave = np.exp(2j * np.pi * 2000 * t) * np.hanning(192) ** 2
-    envelope = abs(np.convolve(pcm, wave, "same"))
-    loud = envelope > 0.25 * np.quantile(envelope, 0.9995)
-    edges = np.flatnonzero(np.diff(loud.astype(np.int8), prepend=0, append=0))
-    times, last = [], -1.0
-    for begin, end in edges.reshape(-1, 2):
-        at = (begin + int(np.argmax(envelope[begin:end]))) / RATE
-        if at - last > 0.1:
-            times.append(at)
-            last = at
-    return np.array(times)
-
-
-def errors(said: Iterable[float], times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How far each that was said is from the nearest that is heard."""
-    wanted = np.array(list(said))
-    after = np.searchsorted(times, wanted).clip(1, len(times) - 1)
-    nearest: NDArray[np.float64] = np.minimum(
-        abs(times[after] - wanted), abs(times[after - 1] - wanted)
-    )
-    return nearest
+def _around(
+    packets: Iterable[bytes], times: list[float]
+) -> Iterator[NDArray[np.float32]]:
+    """Decode packets, as a player does, and give what is heard around some times."""
+    decoder, kept = Decoder(), bytearray()
+    begins = -(ogg.PRE_SKIP // 2)  # of what is kept, in samples
+    coming = iter(packets)
+    for time in times:
+        begin, end = (round((time + d) * RATE) for d in (-_AROUND_S, _AROUND_S))
+        while begins + len(kept) // 2 < end and (packet := next(coming, None)):
+            kept += decoder.decode(packet).ljust(opus.duration(packet), b"\0")
+            # Some packets may be needed again, for the next time.
+            old = min(begin, begins + len(kept) // 2) - begins
+            if old > 0:
+                del kept[: 2 * old]
+                begins += old
+        first = 2 * max(0, begin - begins)
+        piece = bytes(kept[first : first + 2 * (end - begin)])
+        yield to_float(piece.ljust(2 * (end - begin), b"\0"))

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from offhook.errors import InvalidRequest
-from offhook.relay.call_views import Asked, Sound, call_json, facts, figures
+from offhook.relay.call_views import (
+    Asked,
+    Sound,
+    call_json,
+    connection,
+    facts,
+    figures,
+)
 from offhook.relay.records import CallQuery, CallRecord, RecordingRecord, StoredFile
 
 CALL = CallRecord("rtc_1", "support", "bridged", 1000.0)
@@ -77,7 +84,7 @@ def test_a_recording_leads_to_its_files() -> None:
     names = ("peaks.json", "caller.opus", "call.opus", "other.bin", "events.jsonl")
     files = dict.fromkeys(names, OPUS)
     recording = RecordingRecord("rec_1", "rtc_1", 1000.5, "ready", files=files)
-    sound = Sound.of(CALL, recording, "../")
+    sound = Sound.of(recording, 0.5, "../")
     assert sound.offset == 0.5
     assert sound.audio == "../recordings/rec_1/call.opus"
     assert sound.peaks == "../recordings/rec_1/peaks.json"
@@ -87,14 +94,14 @@ def test_a_recording_leads_to_its_files() -> None:
 
 
 def test_a_recording_that_is_made_has_none() -> None:
-    sound = Sound.of(CALL, RecordingRecord("rec_1", "rtc_1", 999.0, "mastering"), "")
+    sound = Sound.of(RecordingRecord("rec_1", "rtc_1", 9.0, "mastering"), -1, "")
     assert (sound.is_coming, sound.audio, sound.files, sound.offset) == (
         True,
         None,
         (),
         0,
     )
-    assert Sound.of(CALL, None, "") == Sound()
+    assert Sound.of(None, 0, "") == Sound()
 
 
 def test_json_says_all_that_is_known() -> None:
@@ -127,6 +134,31 @@ def test_figures_have_names_and_units() -> None:
         ("First audio", "1, 2 ms"),
         ("Fine", "True"),
     ]
+
+
+def test_each_side_of_the_network_has_its_column() -> None:
+    rows, left = connection(
+        {
+            "caller_packets_received": 990,
+            "caller_packets_lost": 10,
+            "caller_jitter_ms": 4.25,
+            "model_packets_received": 0,
+            "model_packets_lost": 0,
+            "model_packets_sent": 40,
+            "model_packets_missed": 2,
+            "cpu_seconds": 0.5,
+            "caller_dropped_stranger": 3,
+        }
+    )
+    assert rows == [
+        ("Packets received", ["990", "0"]),
+        ("Lost on the way here", ["10 (1.0 %)", "0"]),
+        ("Jitter", ["4.25 ms", ""]),
+        ("Packets sent", ["", "40"]),
+        ("Lost on the way there", ["", "2 (5.0 %)"]),
+    ]
+    assert left == {"cpu_seconds": 0.5, "caller_dropped_stranger": 3}
+    assert connection({}) == ([], {})
 
 
 def test_facts_are_what_is_known() -> None:

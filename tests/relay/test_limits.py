@@ -53,6 +53,7 @@ def test_a_place_is_given_back_once() -> None:
     limits.take("b")
     leave()
     leave()
+    assert limits.held == 1
     limits.take("a")
     with pytest.raises(CallerError):
         limits.take("c")

@@ -48,7 +48,8 @@ def test_hours_have_few_ticks() -> None:
 def test_nothing_lies_beside_the_line(
     times: list[tuple[int, int]], length: float
 ) -> None:
-    line = Timeline.of([turn(*sorted(pair)) for pair in times], length)
+    entries = [turn(min(pair), max(pair)) for pair in times]
+    line = Timeline.of(entries, length)
     for span in line.spans:
         assert 0 <= span.left <= 100
         assert 0 < span.width <= 100.001 - span.left

@@ -15,14 +15,15 @@ test("peaks become a shape about a middle line", () => {
   assert.equal(d, "M0.5 -0.5L1.5 -1L1.5 1L0.5 0.5Z");
 });
 
-test("silence stays visible, and nothing is higher than the line has room", () => {
-  assert.deepEqual(heights(outline([0, 7]).d), [-0.015, -1, 1, 0.015]);
+test("the loudest is as high as there is room, and silence stays visible", () => {
+  assert.deepEqual(heights(outline([0, 0.2, 0.4]).d), [-0.015, -0.5, -1, 1, 0.5, 0.015]);
+  assert.deepEqual(heights(outline([0, 0.01]).d), [-0.015, -0.1, 0.1, 0.015]);
 });
 
 test("of more peaks than columns the loudest stay", () => {
   const peaks = Array.from({ length: 1001 }, (_, at) => (at === 500 ? 0.9 : 0.1));
   const { d, columns } = outline(peaks, 10);
   assert.equal(columns, 10);
-  assert.deepEqual(heights(d).slice(0, 10).filter((height) => height === -0.9).length, 1);
+  assert.deepEqual(heights(d).slice(0, 10).filter((height) => height === -1).length, 1);
   assert.deepEqual(outline([], 10), { d: "", columns: 0 });
 });

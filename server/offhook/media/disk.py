@@ -38,7 +38,9 @@ class Disk:
         # Each is counted by one thread only: the first by the loop's, the second by
         # ours.
         self._given = self._done = 0
-        self._queue: SimpleQueue[tuple[Callable[[], None], int] | None] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Callable[[], object], int] | None] = (
+            SimpleQueue()
+        )
         # A daemon, so that a disk that hangs does not keep the process.
         self._thread = threading.Thread(
             target=self._work, name="offhook-disk", daemon=True
@@ -57,7 +59,7 @@ class Disk:
         finally:
             self._queue.put(None)
 
-    def post(self, work: Callable[[], None], size: int) -> bool:
+    def post(self, work: Callable[[], object], size: int) -> bool:
         """Do something after all that waits, and do not tell.
 
         Args:
@@ -96,9 +98,7 @@ class Disk:
             async with asyncio.timeout(_CLOSE_SECONDS):
                 return await done
         except TimeoutError:
-            raise ServerError(
-                "The disk does not answer: see what holds it up."
-            ) from None
+            raise ServerError("The disk hangs: see what holds it up.") from None
 
     def _work(self) -> None:
         while (given := self._queue.get()) is not None:

@@ -212,6 +212,16 @@ def turn_deaf(receiver: RTCRtpReceiver) -> None:
     _replace(receiver, "_enabled", False)
 
 
+def packets_received(connection: RTCPeerConnection) -> int:
+    """Count what has come; getStats would make a task for each of its entries."""
+    ways = transports(connection)
+    heard: int = sum(_get(way, "_RTCDtlsTransport__rx_packets") for way in ways)
+    for receiver in connection.getReceivers():
+        streams = _get(receiver, "_RTCRtpReceiver__remote_streams")
+        heard += sum(stream.packets_received for stream in streams.values())
+    return heard
+
+
 def overhear(
     transceiver: RTCRtpTransceiver, payload_type: int | None, said: Tap, heard: Tap
 ) -> None:

@@ -102,7 +102,7 @@ class Bridge:
         self._begun = False  # the caller has been told of the session
         self._untold: deque[ToCaller] = deque(maxlen=_UNTOLD)
         self._unsent: list[Action] = []  # bounded by _UNSENT
-        self._notes: deque[Event] = deque(maxlen=_UNSENT)
+        self._notes: deque[str] = deque(maxlen=_UNSENT)
         self._actions: list[Action] = []
 
     def watch(self, witness: Callable[[Event], None]) -> None:
@@ -160,23 +160,20 @@ class Bridge:
 
     def tell(self, event: Event) -> None:
         """Tell the caller something of our own."""
-        if self._witness:
-            self._witness(event)
-        self._waiting.take(event)
-        self._say(serialise({"event_id": new_id("event"), **event}))
+        self._show(event)
+        self._say(_identified(event))
 
     def note(self, event: Event) -> None:
         """Tell it, too, but not before the session: clients wait for that first."""
+        self._show(event)
         if self._begun:
-            self.tell(event)
+            self._say(_identified(event))
         else:
-            self._notes.append(event)
+            self._notes.append(_identified(event))
 
     def take(self, event: Event) -> None:
         """Take a raw event of the model's."""
-        if self._witness:
-            self._witness(event)
-        self._waiting.take(event)
+        self._show(event)
         if event.get("type") == _UNHEARD:
             return
         verdict = self._policy.from_upstream(serialise(event))
@@ -239,7 +236,12 @@ class Bridge:
     def _begin(self) -> None:
         self._begun = True
         while self._notes:
-            self.tell(self._notes.popleft())
+            self._say(self._notes.popleft())
+
+    def _show(self, event: Event) -> None:
+        self._waiting.take(event)
+        if self._witness:
+            self._witness(event)
 
     def _send(self, action: Action) -> None:
         if self._connected:
@@ -259,6 +261,10 @@ class Bridge:
             self._actions.append(said)
         else:
             self._untold.append(said)
+
+
+def _identified(event: Event) -> str:
+    return serialise({"event_id": new_id("event"), **event})
 
 
 def _without_formats(event: Event, place: str) -> Event:

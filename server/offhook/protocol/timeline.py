@@ -43,8 +43,14 @@ _WINDOW = 10 * CLOCK_RATE
 # A packet that is later than this says no more about jitter; it is a mean of some 10 s.
 _MOST_JITTER = 100 * _MS
 _JITTER_OF = 512
+# So few packets may all be about as late by chance; of yet fewer not by so much.
+_FEW, _FEWEST = 5, 3
+_ALIKE = 30 * _MS
+_FAR = 60 * _MS
 # So many numbers from the newest packet, or so much ahead of time, is another source.
 _MOST_STEP = 3000
+# The last packets of a source that was left may be late; then it may come back.
+_FOLLOWED_S = 0.5
 _MOST_AHEAD = CLOCK_RATE
 
 # What is made up: for lost packets as long as it sounds like speech; where the source
@@ -142,6 +148,8 @@ class Timeline:
         self._clock = _Clock()
         self._waiting: list[_Waiting] = []  # at most _MOST_WAITING, in order
         self._newest: _Waiting | None = None  # whose timestamp is the newest
+        self._left: int | None = None  # the source before, and when it was left
+        self._since = 0.0
         self._number: int | None = None  # of the packet that was placed last
         self._before = b""  # what can be gone on from
         self._made_up = 0  # since then
@@ -160,6 +168,10 @@ class Timeline:
             return
         newest = self._newest
         if newest and not _goes_on(packet, newest.packet):
+            if packet.ssrc == self._left and now - self._since < _FOLLOWED_S:
+                self.left_out += 1
+                return
+            self._left, self._since = newest.packet.ssrc, now
             self._leave()
             newest = None
         timestamp = packet.timestamp
@@ -222,28 +234,31 @@ class Timeline:
         waiting = self._waiting
         if not waiting or (now is not None and waiting[0].arrival > now - _PATIENCE):
             return
-        transits = [item.transit for item in reversed(waiting)]
-        least = list(accumulate(transits, min))
+        least = list(accumulate((item.transit for item in reversed(waiting)), min))
         placed = 0
         for item in waiting:
-            known = least[-1] if now is None else least[-1 - placed]
-            if now is not None:
-                if item.arrival > now - _PATIENCE:
+            if now is not None and item.arrival > now - _PATIENCE:
+                break
+            known = least[-1 - placed]
+            if not self._settled(known, waiting[placed:], now):
+                if now is not None and item.arrival > now - _MOST_PATIENCE:
                     break
-                if self._catch_up(known, now):
-                    if item.arrival > now - _MOST_PATIENCE:
-                        break
-                    known = self._clock.least  # they will have caught up, then
+                known = self._clock.least
             self._put_down(item, known)
             placed += 1
         del waiting[:placed]
 
-    def _catch_up(self, least: int, now: int) -> bool:
-        """Whether packets are late, but the newest less than those before."""
-        if not self._clock.stands(least):
+    def _settled(self, least: int, rest: list[_Waiting], now: int | None) -> bool:
+        """Whether packets tell why they are late, if all are by the least at least."""
+        stands = self._clock.stands
+        if not stands(least):
+            return True
+        alike = sum(item.transit < least + _ALIKE for item in rest)
+        if alike <= _FEW and not (alike >= _FEWEST and stands(least - _FAR)):
             return False
-        before = (w.transit for w in self._waiting if w.arrival < now - _NEWEST)
-        return min(before, default=least) - least > _CATCHING_UP
+        since = (now or rest[-1].arrival) - _NEWEST
+        before = (item.transit for item in rest if item.arrival < since)
+        return min(before, default=least) - least <= _CATCHING_UP
 
     def _put_down(self, item: _Waiting, least: int) -> None:
         payload, clock = item.packet.payload, self._clock

@@ -70,8 +70,8 @@ def create_app(
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
-        on_bridged: Run beside each call whose audio passes through here as packets
-            (`leg = "webrtc"`), to play sounds to either side; cancelled at its end.
+        on_bridged: Run beside each bridged call once its audio passes, to play sounds
+            to either side; cancelled at its end.
         observers: Are told of every call: when it begins and ends, and what happens.
         operator: Whether who sends a request may see /calls; beside the token.
 
@@ -81,7 +81,7 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    writer, metrics = _writer(settings, known.recorded), Metrics()
+    writer, metrics = _writer(settings, known), Metrics()
     page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
     runtime = partial(Runtime, settings, upstream, prepare=known.cues.load)
     app = _application(_routes(page, metrics), settings.origins)
@@ -156,8 +156,9 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
+def _writer(settings: Settings, agents: Agents) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
+    recorded = agents.recorded
     if settings.store == "none":
         if recorded:
             raise SettingsError(
@@ -171,8 +172,11 @@ def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
-    # What a caller does not want recorded is not to be read, either.
-    return Writer(lambda call: call.consent is False)
+    asked = {name for name in recorded if agents.find(name).record != "always"}
+    # What is not to be recorded, or not yet, is not to be read either.
+    return Writer(
+        lambda call: call.consent is False or (call.agent in asked and not call.consent)
+    )
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -134,12 +134,12 @@ class BridgedCall:
                 beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
-            # At the same time: either may be there before the other.
             stack.callback(self._board.close)
+            # At the same time: either may be there before the other.
             end = await first(
                 caller=self._hold_caller(live), model=self._hold_model(live)
             )
-            self.reason = "caller" if end == "caller" else self._left
+            self.reason = self._left if end == "model" else self.reason
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
 
     def play(
@@ -185,8 +185,10 @@ class BridgedCall:
         """Return when the caller has left."""
         try:
             await first(gone=self._peer.run(), audio=self._hear_caller(live))
+            self.reason = "caller"
         except OffhookError as error:
             _log.warning("call %s is given up: %s", self.call_id, error)
+            self.reason = "failed"
             self._fail(error.message, error.code or "server_error")
             await self._peer.drain()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import re
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,9 +12,11 @@ from urllib.parse import urlencode
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from offhook.errors import CallerError, NotFound
+from offhook.errors import CallerError, NotFound, OffhookError
 from offhook.http.body import read_form
-from offhook.relay import call_views, figures
+from offhook.relay import call_views
+from offhook.relay.alignment import aligned
+from offhook.relay.figures import FILTERS
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
 from offhook.relay.pages import headers, templates
 from offhook.relay.timeline import Latency, Timeline
@@ -23,11 +27,18 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from offhook.relay.records import CallRecord
+    from offhook.protocol.entries import Entry
+    from offhook.relay.records import CallRecord, RecordingRecord
     from offhook.relay.routes import Relay
     from offhook.relay.store import Store
 
     Show = Callable[[Request], Awaitable[Response]]
+
+# Of a day; what is longer is not read for a page.
+_MOST_TIMELINE = 16 * 2**20
+_TIMELINE = "timeline.json"
+
+_log = logging.getLogger(__name__)
 
 _HEADERS = {
     **headers(media_src="'self'", form_action="'self'"),
@@ -55,7 +66,7 @@ class CallPages:
 
     def __init__(self) -> None:
         environment = templates()
-        environment.filters |= figures.FILTERS | {"hits": hits}
+        environment.filters |= FILTERS | {"hits": hits}
         environment.globals |= {"unheard": unheard, "states": call_views.STATES}
         self._environment = environment
 
@@ -114,21 +125,26 @@ class CallPages:
         call = await store.call(request.path_params["call_id"])
         recording = await store.recording(call.recording) if call.recording else None
         entries = await store.entries(call.id)
+        offset = 0.0
+        if recording is not None:
+            entries, offset = await _heard(request, call, recording, entries)
         if _wants_json(request):
             body = call_views.call_json(call, recording)
             body["entries"] = [entry.as_json() for entry in entries]
             return JSONResponse(body, headers=_HEADERS)
         lasted = call.seconds or 0.0
+        network, figures = call_views.connection(call.statistics)
         return self._page(
             request,
             "call.html",
             call=call,
-            sound=call_views.Sound.of(call, recording, _root(request)),
+            sound=call_views.Sound.of(recording, offset, _root(request)),
             entries=entries,
             timeline=Timeline.of(entries, lasted * 1000),
             latency=Latency.of(entries),
             usage=list(call_views.figures(call.usage)),
-            statistics=list(call_views.figures(call.statistics)),
+            network=network,
+            figures=list(call_views.figures(figures)),
             facts=list(call_views.facts(call)),
             sought=request.query_params.get("text", ""),
         )
@@ -183,9 +199,11 @@ class CallPages:
             try:
                 await _relay(request).operators.admit(request)
                 return await show(request)
-            except CallerError as refusal:
+            except OffhookError as refusal:
                 if _wants_json(request):
                     raise
+                if not isinstance(refusal, CallerError):
+                    _log.warning("%r: %s", request.url.path, refusal.message)
                 query = f"?{request.url.query}" if request.url.query else ""
                 call_id = request.path_params.get("call_id")
                 place = f"calls/{call_id}" if call_id else "calls"
@@ -193,12 +211,13 @@ class CallPages:
 
         return guarded
 
-    def _refused(self, request: Request, refusal: CallerError, next_: str) -> Response:
+    def _refused(self, request: Request, refusal: OffhookError, next_: str) -> Response:
         takes_token = _relay(request).operators.takes_token
         tried = request.method == "POST" or refusal.code == "too_many_guesses"
         response = self._page(
             request,
             "refused.html",
+            closed=refusal.status in (401, 403, 429),
             form=takes_token and refusal.status in (401, 429),
             wrong=refusal.message if tried or refusal.status != 401 else "",
             next=next_,
@@ -237,6 +256,26 @@ def nothing_kept() -> NotFound:
         "installed.",
         code="no_store",
     )
+
+
+async def _heard(
+    request: Request, call: CallRecord, recording: RecordingRecord, entries: list[Entry]
+) -> tuple[list[Entry], float]:
+    """Put turns where they are heard; return when the recording began, in seconds."""
+    offset = recording.began - call.began
+    file = recording.files.get(_TIMELINE)
+    recordings = await _relay(request).runtime.recordings()
+    if file is None or file.bytes > _MOST_TIMELINE or recordings is None:
+        return entries, offset
+    try:
+        pieces = recordings.read(recording, _TIMELINE, 0, file.bytes)
+        timeline = json.loads(b"".join([piece async for piece in pieces]))
+        offset = timeline["began"] - call.began
+        return aligned(entries, timeline["entries"], 1000 * offset), offset
+    except (OffhookError, ValueError, TypeError, KeyError) as error:
+        # The page is worth having without.
+        _log.warning("the timeline of %s: %s", recording.id, error)
+        return entries, offset
 
 
 def _root(request: Request) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
 
@@ -41,6 +41,17 @@ _LABELS = {
     "timeline.json": "Timeline (JSON)",
 }
 
+# What is measured of each side's network.
+_NETWORK = {
+    "packets_received": "Packets received",
+    "packets_lost": "Lost on the way here",
+    "jitter_ms": "Jitter",
+    "packets_sent": "Packets sent",
+    "packets_missed": "Lost on the way there",
+    "round_trip_ms": "Round trip",
+}
+
+_CALL = tuple(field.name for field in fields(CallRecord))
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 _DAY = timedelta(days=1)
@@ -130,9 +141,7 @@ class Sound:
     files: tuple[File, ...] = ()
 
     @classmethod
-    def of(
-        cls, call: CallRecord, recording: RecordingRecord | None, root: str
-    ) -> Sound:
+    def of(cls, recording: RecordingRecord | None, offset: float, root: str) -> Sound:
         """Find it in a recording, whose files are at `recordings/…` under the root."""
         if recording is None:
             return cls()
@@ -143,7 +152,7 @@ class Sound:
             recording.progress,
             recording.error,
             recording.expires,
-            max(0.0, recording.began - call.began),
+            max(0.0, offset),
             urls.get("call.opus"),
             urls.get("peaks.json"),
             tuple(
@@ -161,9 +170,10 @@ class Sound:
 
 def call_json(call: CallRecord, recording: RecordingRecord | None) -> dict[str, Any]:
     """Make of a call what the JSON twins of both pages say of it."""
+    # `asdict` would copy all of a thousand calls in depth.
     return {
         "object": "call",
-        **asdict(call),
+        **{name: getattr(call, name) for name in _CALL},
         "seconds": call.seconds,
         "recording": None if recording is None else asdict(recording),
     }
@@ -178,6 +188,34 @@ def figures(values: Mapping[str, Any], *path: str) -> Iterator[tuple[str, str]]:
             yield _figure(" ".join((*path, name)), value)
 
 
+def connection(
+    statistics: Mapping[str, Any],
+) -> tuple[list[tuple[str, list[str]]], dict[str, Any]]:
+    """Lay out how the network fared, a column for each side, and return the rest."""
+    left = dict(statistics)
+    sides = [
+        {name: left.pop(f"{side}_{name}", None) for name in _NETWORK}
+        for side in ("caller", "model")
+    ]
+    for side in sides:
+        lost = side["packets_lost"]
+        came = (side["packets_received"] or 0) + (lost or 0)
+        side["packets_lost"] = _share(lost, came)
+        side["packets_missed"] = _share(side["packets_missed"], side["packets_sent"])
+    rows = [
+        (label, [_figure(name, side[name])[1] for side in sides])
+        for name, label in _NETWORK.items()
+    ]
+    return [row for row in rows if any(row[1])], left
+
+
+def _share(part: Any, whole: Any) -> str | None:
+    """Write how many of how many packets did not come."""
+    if not isinstance(part, int | float):
+        return None
+    return f"{part:,.0f} ({100 * part / whole:.1f} %)" if whole else f"{part:,.0f}"
+
+
 def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
     """List what else is known of a call."""
     consent = {None: "not asked", True: "given", False: "refused"}[call.consent]
@@ -190,6 +228,8 @@ def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
 
 
 def _figure(name: str, value: Any) -> tuple[str, str]:
+    if value is None:
+        return name, ""
     name, value = name.replace("_", " "), _rounded(value)
     for ending, unit in ((" ms", " ms"), (" seconds", " s"), (" percent", " %")):
         if name.endswith(ending):

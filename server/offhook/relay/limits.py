@@ -27,6 +27,11 @@ class Limits:
         self._per_caller = per_caller
         self._held: Counter[str | None] = Counter()
 
+    @property
+    def held(self) -> int:
+        """How many places are taken."""
+        return self._held.total()
+
     def take(self, caller: str | None) -> Callable[[], None]:
         """Take a place.
 
@@ -42,7 +47,7 @@ class Limits:
         """
         if caller is not None and self._held[caller] >= self._per_caller:
             raise _refusal("You have too many calls at once: end one, or wait.")
-        if self._held.total() >= self._calls:
+        if self.held >= self._calls:
             raise _refusal("There are too many calls at once: try again later.")
         self._held[caller] += 1
         taken = True

@@ -155,6 +155,11 @@ class OpenAITransport(Listened):
         """See RealtimeTransportLayer."""
         return self._microphone.muted if self._microphone else None
 
+    @property
+    def server_plays(self) -> bool:
+        """Whether the server plays the audio, and tells when it has been played."""
+        return self._ledger is None
+
     async def connect(
         self,
         *,

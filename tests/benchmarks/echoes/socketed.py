@@ -31,6 +31,7 @@ from offhook.upstream.openai import OpenAIUpstream
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+calls = Calls()
 SESSION: Mapping[str, Any] = {"type": "realtime", "model": "echo"}
 AUDIO = re.compile(r'"audio" ?: ?"([^"]*)"')
 SAID = {
@@ -81,7 +82,7 @@ async def answer(sdp: str) -> str:
     policy = policy_for(SESSION, fixed=True)
     call = BridgedCall(leg, policy, SESSION, peers, seconds=600)
     record = CallRecord(call.call_id, "echo", "bridged", time.time())
-    live = calls.begin(record, "", call.hang_up)
+    live = calls.begin(record, "grant", call.hang_up)
     tasks.append(asyncio.create_task(call.run(live)))
     return await call.answer(sdp)
 
