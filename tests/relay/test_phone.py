@@ -178,9 +178,9 @@ async def test_who_calls_is_answered(
     assert (call.id, call.path, call.reason) == ("CA1", "phone", "caller")
     said_so = [entry for entry in witness.entries if entry.who == "model"]
     assert any("56" in entry.data["transcript"] for entry in said_so)
-    [counted] = [entry for entry in said_so if "20" in entry.data["transcript"]]
-    assert counted.data["transcript"].startswith(counted.text)
-    assert len(counted.text) < len(counted.data["transcript"])
+    [cut_off] = [entry for entry in said_so if "20" in entry.data["transcript"]]
+    assert cut_off.data["transcript"].startswith(cut_off.text)
+    assert len(cut_off.text) < len(cut_off.data["transcript"])
     [cut] = [entry for entry in witness.entries if entry.kind == "interruption"]
     assert cut.data["audio_end_ms"] == 1050
 
