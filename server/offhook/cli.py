@@ -171,7 +171,7 @@ def _write(words: str) -> None:
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = f"port {port} is in use: set OFFHOOK_PORT or --port to another one"
@@ -181,6 +181,10 @@ def _listen(host: str, port: int) -> socket.socket:
                 "Set OFFHOOK_HOST and OFFHOOK_PORT"
             )
         raise ServerError(reason, code="cannot_listen") from None
+    # asyncio does so for sockets that it makes itself. Without it the body of an answer
+    # waits up to 40 ms for the caller to acknowledge its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -111,25 +112,23 @@ async def _fetch(call_id: str, settings: RecordSettings, write: Write) -> None:
         folder = settings.into / call_id
         await asyncio.to_thread(folder.mkdir, mode=0o700, parents=True, exist_ok=True)
         for name, link in recording["links"].items():
-            await _download(client, urljoin(base, link), folder / str(name))
+            # A relay says what the files are called, and not where they are put.
+            path = folder / PurePath(str(name)).name
+            await _download(client, urljoin(base, str(link)), path)
     write(f"recorded: {folder}\n")
 
 
 async def _ready(client: httpx.AsyncClient, call_id: str, write: Write) -> Any:
     told = ""
     while True:
-        asked = await _get(client, f"calls/{call_id}.json")
-        recording_id = asked["call"].get("recording")
-        state = "none"
-        if recording_id:
-            found = await _get(client, f"recordings/{recording_id}")
-            state = str(found["state"])
+        found = (await _get(client, f"calls/{call_id}.json")).get("recording") or {}
+        state = str(found.get("state", "none"))
         if state == "ready":
-            return found
+            return await _get(client, f"recordings/{found['id']}")
         if state not in _PENDING:
             raise NotFound(
-                f"The call is not recorded (its recording: {state}): its agent's "
-                "policy and its caller decide that, not this command.",
+                f"There is no recording of this call to be had (its state: {state}): "
+                "its agent's policy and its caller decide that, not this command.",
                 code="not_recorded",
             )
         if state != told:

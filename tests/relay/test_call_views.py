@@ -84,7 +84,7 @@ def test_a_recording_leads_to_its_files() -> None:
     names = ("peaks.json", "caller.opus", "call.opus", "other.bin", "events.jsonl")
     files = dict.fromkeys(names, OPUS)
     recording = RecordingRecord("rec_1", "rtc_1", 1000.5, "ready", files=files)
-    sound = Sound.of(CALL, recording, "../")
+    sound = Sound.of(recording, 0.5, "../")
     assert sound.offset == 0.5
     assert sound.audio == "../recordings/rec_1/call.opus"
     assert sound.peaks == "../recordings/rec_1/peaks.json"
@@ -94,14 +94,14 @@ def test_a_recording_leads_to_its_files() -> None:
 
 
 def test_a_recording_that_is_made_has_none() -> None:
-    sound = Sound.of(CALL, RecordingRecord("rec_1", "rtc_1", 999.0, "mastering"), "")
+    sound = Sound.of(RecordingRecord("rec_1", "rtc_1", 9.0, "mastering"), -1, "")
     assert (sound.is_coming, sound.audio, sound.files, sound.offset) == (
         True,
         None,
         (),
         0,
     )
-    assert Sound.of(CALL, None, "") == Sound()
+    assert Sound.of(None, 0, "") == Sound()
 
 
 def test_json_says_all_that_is_known() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from offhook.errors import MissingExtra
 from offhook.relay.runtime import Runtime, upstream_url
+from offhook.relay.writer import Writer
 from offhook.settings import Settings
 from offhook.upstream.openai import OpenAIUpstream
 from tests.relays import OFFER, Recorder
@@ -109,7 +110,7 @@ async def test_a_start_that_failed_is_tried_again() -> None:
 
 @pytest.mark.anyio
 async def test_calls_are_kept_where_the_settings_say(tmp_path: Path) -> None:
-    live = Runtime(Settings.load(data="kept"))
+    live = Runtime(Settings.load(data="kept"), writer=Writer())
     store = await live.store()
     assert store
     assert await live.store() is store

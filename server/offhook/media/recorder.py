@@ -27,12 +27,13 @@ from offhook.events import serialise
 from offhook.media.spool import About, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from offhook.events import Event
     from offhook.media.disk import Disk
     from offhook.media.leg import Leg
+    from offhook.media.spool import Format
     from offhook.protocol.rtp import Packet
 
     Came = list[tuple[Packet, float]]
@@ -58,6 +59,7 @@ class Recorder:
         disk: Writes it.
         call: What is known of the call; goes into `recording.json`.
         tee: Whether what is heard comes from the caller, too, when it has been heard.
+        formats: What is made of it after the call, beside Ogg Opus.
         failed: Called once with what to tell the operator, if something is lost.
 
     Attributes:
@@ -75,6 +77,7 @@ class Recorder:
         *,
         call: Mapping[str, Any] | None = None,
         tee: bool = False,
+        formats: Sequence[Format] = (),
         failed: Callable[[str], None] | None = None,
     ) -> None:
         self.began = time.time()
@@ -84,6 +87,7 @@ class Recorder:
         self._disk = disk
         self._call = dict(call or {})
         self._tee = tee
+        self._formats = list(formats)
         self._tell = failed
         self._failed = False
         self._said: Came = []
@@ -99,7 +103,7 @@ class Recorder:
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
         self.began, self._began = time.time(), time.monotonic()
-        about = About(self.began, call=self._call)
+        about = About(self.began, call=self._call, formats=self._formats)
         make = partial(
             Spool,
             self._folder,
@@ -216,12 +220,17 @@ class Recorder:
 
 
 def without_audio(value: Any) -> Any:
-    """Leave the audio out of an event, wherever it is in base64."""
+    """Leave the audio out of an event, wherever it is in base64.
+
+    Of what the model says stays how long it is: over WebSocket nothing else tells.
+    """
     match value:
         case {"type": "response.output_audio.delta" | "response.audio.delta", **rest}:
+            delta = rest.pop("delta", "")
             return {
                 "type": value["type"],
-                **{key: part for key, part in rest.items() if key != "delta"},
+                **rest,
+                "delta_length": len(delta) if isinstance(delta, str) else 0,
             }
         case dict():
             return {

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     from offhook.protocol.rtp import Packet
 
+# Of the files that are made after a call.
+Format = Literal["opus", "wav", "flac"]
+
 CALLER, MODEL, EVENTS, ABOUT = (
     "caller.opus",
     "model.opus",
@@ -59,6 +62,7 @@ class About:
         lost_ms: How much of each file is silent because it could not be written.
         error: Why, the first time.
         pauses: When nothing was recorded, from and to.
+        formats: What is made of it after the call, beside Ogg Opus.
         call: Whatever else there is to know.
     """
 
@@ -68,6 +72,7 @@ class About:
     lost_ms: dict[str, int] = field(default_factory=dict)
     error: str | None = None
     pauses: list[tuple[int, int]] = field(default_factory=list)
+    formats: list[Format] = field(default_factory=list)
     call: dict[str, Any] = field(default_factory=dict)
 
     @classmethod

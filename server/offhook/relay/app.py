@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -80,9 +81,11 @@ def create_app(
     settings = Settings.load() if settings is None else settings
     known = _agents(settings, agents)
     bridged = known.names if transport else known.bridged
-    secret, metrics = _revealed(settings.secret), Metrics()
-    writer = _writer(settings, known.recorded)
-    page = _page(settings, known, upstream, bridged)
+    writer, metrics = _writer(settings, known), Metrics()
+    page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
+    runtime = partial(
+        Runtime, settings, upstream, prepare=known.cues.load, formats=known.formats
+    )
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
@@ -90,13 +93,7 @@ def create_app(
         Grants(secret),
         Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        Runtime(
-            settings,
-            upstream,
-            bridges=bool(bridged or known.recorded),
-            prepare=known.cues.load,
-            writer=writer,
-        ),
+        runtime(bridges=bool(bridged or known.recorded), writer=writer),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
@@ -161,8 +158,9 @@ def _agents(
     return Agents(source="agents")
 
 
-def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
+def _writer(settings: Settings, agents: Agents) -> Writer | None:
     """Make what keeps the calls, unless nothing is to be kept."""
+    recorded = agents.recorded
     if settings.store == "none":
         if recorded:
             raise SettingsError(
@@ -176,8 +174,11 @@ def _writer(settings: Settings, recorded: list[str]) -> Writer | None:
             raise MissingExtra("store", "sqlalchemy")
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
-    # What a caller does not want recorded is not to be read, either.
-    return Writer(lambda call: call.consent is False)
+    asked = {name for name in recorded if agents.find(name).record != "always"}
+    # What is not to be recorded, or not yet, is not to be read either.
+    return Writer(
+        lambda call: call.consent is False or (call.agent in asked and not call.consent)
+    )
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 from offhook.errors import CallerError, NotFound, OffhookError
 from offhook.http.body import read_form
 from offhook.relay import call_views
+from offhook.relay.alignment import aligned
 from offhook.relay.figures import FILTERS
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
 from offhook.relay.pages import headers, templates
@@ -25,11 +27,16 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from offhook.relay.records import CallRecord
+    from offhook.protocol.entries import Entry
+    from offhook.relay.records import CallRecord, RecordingRecord
     from offhook.relay.routes import Relay
     from offhook.relay.store import Store
 
     Show = Callable[[Request], Awaitable[Response]]
+
+# Of a day; what is longer is not read for a page.
+_MOST_TIMELINE = 16 * 2**20
+_TIMELINE = "timeline.json"
 
 _log = logging.getLogger(__name__)
 
@@ -118,6 +125,9 @@ class CallPages:
         call = await store.call(request.path_params["call_id"])
         recording = await store.recording(call.recording) if call.recording else None
         entries = await store.entries(call.id)
+        offset = 0.0
+        if recording is not None:
+            entries, offset = await _heard(request, call, recording, entries)
         if _wants_json(request):
             body = call_views.call_json(call, recording)
             body["entries"] = [entry.as_json() for entry in entries]
@@ -128,7 +138,7 @@ class CallPages:
             request,
             "call.html",
             call=call,
-            sound=call_views.Sound.of(call, recording, _root(request)),
+            sound=call_views.Sound.of(recording, offset, _root(request)),
             entries=entries,
             timeline=Timeline.of(entries, lasted * 1000),
             latency=Latency.of(entries),
@@ -246,6 +256,26 @@ def nothing_kept() -> NotFound:
         "installed.",
         code="no_store",
     )
+
+
+async def _heard(
+    request: Request, call: CallRecord, recording: RecordingRecord, entries: list[Entry]
+) -> tuple[list[Entry], float]:
+    """Put turns where they are heard; return when the recording began, in seconds."""
+    offset = recording.began - call.began
+    file = recording.files.get(_TIMELINE)
+    recordings = await _relay(request).runtime.recordings()
+    if file is None or file.bytes > _MOST_TIMELINE or recordings is None:
+        return entries, offset
+    try:
+        pieces = recordings.read(recording, _TIMELINE, 0, file.bytes)
+        timeline = json.loads(b"".join([piece async for piece in pieces]))
+        offset = timeline["began"] - call.began
+        return aligned(entries, timeline["entries"], 1000 * offset), offset
+    except (OffhookError, ValueError, TypeError, KeyError) as error:
+        # The page is worth having without.
+        _log.warning("the timeline of %s: %s", recording.id, error)
+        return entries, offset
 
 
 def _root(request: Request) -> str:

@@ -141,9 +141,7 @@ class Sound:
     files: tuple[File, ...] = ()
 
     @classmethod
-    def of(
-        cls, call: CallRecord, recording: RecordingRecord | None, root: str
-    ) -> Sound:
+    def of(cls, recording: RecordingRecord | None, offset: float, root: str) -> Sound:
         """Find it in a recording, whose files are at `recordings/…` under the root."""
         if recording is None:
             return cls()
@@ -154,7 +152,7 @@ class Sound:
             recording.progress,
             recording.error,
             recording.expires,
-            max(0.0, recording.began - call.began),
+            max(0.0, offset),
             urls.get("call.opus"),
             urls.get("peaks.json"),
             tuple(

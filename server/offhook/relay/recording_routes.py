@@ -31,6 +31,8 @@ _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; sandbox",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+_ID = re.compile(r"rec_[0-9a-f]{32}")
+_NAME = re.compile(r"[a-z0-9_-]+\.[a-z0-9]+")
 _RANGE = re.compile(r"bytes=(\d{0,15})-(\d{0,15})", re.ASCII)
 
 
@@ -84,13 +86,19 @@ async def send(request: Request) -> Response:
     else:
         expires = request.query_params.get("expires", "")
         relay.links.check(recording_id, name, expires, signature, time.time())
+    if not (_ID.fullmatch(recording_id) and _NAME.fullmatch(name)):
+        raise _no_file()  # and the store need not be asked
     recordings = await _recordings(relay)
     record = await recordings.find(recording_id)
     # What is asked for is compared with names that we gave; no path is made of it.
     file = record.files.get(name)
     if file is None or record.state != "ready":
-        raise NotFound("There is no such file.", code="file_not_found")
+        raise _no_file()
     return await _part(request, recordings, record, name, file)
+
+
+def _no_file() -> NotFound:
+    return NotFound("There is no such file.", code="file_not_found")
 
 
 async def _part(
