@@ -196,7 +196,7 @@ async def test_a_full_disk_is_told_once_and_the_recording_waits(
     local.masters.fails = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     record = await local.record()
     assert (record.state, record.error) == ("failed", "No space left on device")
-    await local.recordings.recover()  # not again at once
+    await local.recordings.recover(time.time())  # not again at once
     assert local.masters.mastered == 1
     again = await local.recordings.finish(record)
     assert (again.state, local.masters.mastered) == ("failed", 2)
@@ -220,7 +220,7 @@ async def test_a_storage_that_is_down_costs_nothing(
 
     (tmp_path / "data/recordings").unlink()
     async with keeping(tmp_path / "data") as another:  # the next start
-        await another.recordings.recover()
+        await another.recordings.recover(time.time())
         assert await heard(another, record.id) == SOUND
         assert local.names() == [
             f"recordings/{record.id}",
@@ -237,10 +237,10 @@ async def test_a_server_that_is_killed_leaves_a_recording_that_is_finished(
     [folder] = (data / "spool").iterdir()
 
     async with keeping(data, master=master) as kept:
-        await kept.recordings.recover()
+        await kept.recordings.recover(time.time())
         assert folder.exists()  # it may live yet
         await kept.store.beat(time.time() + 4 * BEAT_SECONDS)
-        await kept.recordings.recover()
+        await kept.recordings.recover(time.time())
         done = await kept.recordings.find(folder.name)
         assert (done.state, done.error) == ("ready", None)
         assert 1.0 <= (done.seconds or 0) <= 2.5  # of 2 at most 1 is lost
@@ -263,13 +263,15 @@ async def test_one_of_those_who_live_finishes_what_the_dead_left(
         dead.write(folder)
         await dead.writer.flush(dead.store)
         async with keeping(data) as one:
-            await one.recordings.recover()  # it lives
+            await one.recordings.recover(time.time())  # it lives
             assert one.masters.mastered == 0
     async with keeping(data) as one, keeping(data) as two:
-        await asyncio.gather(*(e.recordings.recover() for e in (one, two) * 3))
+        await asyncio.gather(
+            *(e.recordings.recover(time.time()) for e in (one, two) * 3)
+        )
         assert one.masters.mastered + two.masters.mastered == 1
         assert await heard(two, record.id) == SOUND
-        await one.recordings.recover()
+        await one.recordings.recover(time.time())
         assert (await one.store.call("rtc_1")).reason == "server_lost"
 
 
@@ -278,14 +280,30 @@ async def test_a_recording_that_the_store_never_heard_of_is_finished(
 ) -> None:
     folder = local.data / "spool" / f"rec_{'0' * 32}"
     local.write(folder)
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())
     assert local.masters.mastered == 0  # its process may be about to tell
     for path in folder.iterdir():
         os.utime(path, (0, 0))
     (local.data / "spool/other").mkdir()
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())  # tells the store
+    await local.recordings.recover(time.time())
     assert await heard(local, folder.name) == SOUND
     assert (await local.recordings.find(folder.name)).call == "rtc_1"
+
+
+async def test_what_another_machine_deleted_is_not_made_again(local: Kept) -> None:
+    local.masters.fails = OSError(errno.ENOSPC, "full")
+    record = await local.record()
+    await local.recordings.recover(time.time())
+    # From where this spool cannot be reached.
+    await local.store.delete_recording(record.id)
+    for path in (local.data / "spool" / record.id).iterdir():
+        os.utime(path, (0, 0))
+    await local.recordings.recover(time.time())
+    await local.recordings.recover(time.time())
+    assert local.names() == []
+    with pytest.raises(NotFound):
+        await local.recordings.find(record.id)
 
 
 async def test_a_start_after_a_death_at_the_last_moment(local: Kept) -> None:
@@ -293,7 +311,7 @@ async def test_a_start_after_a_death_at_the_last_moment(local: Kept) -> None:
     record = await local.record()
     folder = local.data / "spool" / record.id
     local.write(folder)
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())
     assert not folder.exists()
     assert await heard(local, record.id) == SOUND
     # Half deleted.
