@@ -30,8 +30,8 @@ SAMPLES = "(side) => window.ear[side].reduce((sum, chunk) => sum + chunk.length,
 AS_IT_IS = """(() => {
   const devices = navigator.mediaDevices;
   const original = devices.getUserMedia.bind(devices);
-  const audio = { echoCancellation: false, noiseSuppression: false };
-  devices.getUserMedia = () => original({ audio: { ...audio, autoGainControl: false } });
+  const off = { echoCancellation: false, noiseSuppression: false };
+  devices.getUserMedia = () => original({ audio: { ...off, autoGainControl: false } });
 })()"""
 # A busy machine makes no difference to what is heard.
 CUSHION = "(ms) => { window.ear.peer.getReceivers()[0].jitterBufferTarget = ms; }"
