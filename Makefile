@@ -13,7 +13,7 @@ install: .venv/dev.stamp
 
 test: .venv/dev.stamp tests/browser/node_modules/stamp check
 	$(BIN)/python -m tests.browser.chromium
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist worksteal # waits much, so two at a time
 
 check: .venv/dev.stamp tests/browser/node_modules/stamp
 	$(BIN)/ruff check

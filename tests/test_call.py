@@ -15,6 +15,7 @@ from offhook.testing import ScriptedRealtimeTransport
 from tests.extras import without
 from tests.relays import serving
 from tests.waves import read, written
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -78,7 +79,7 @@ async def test_a_call_to_an_endpoint(
     settings = CallSettings.load(in_=question, out=str(answer), key="sk-any")
     await call(url, settings, said.append, quiet=1.5)
     assert "".join(said) == CONVERSATION
-    assert "fifty" in (await engines.recognise(read(answer))).lower()
+    assert "56" in plain(await engines.recognise(read(answer)))
 
 
 async def test_a_call_to_a_relay_needs_no_key(

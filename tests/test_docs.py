@@ -20,10 +20,12 @@ from offhook.local.app import create_app as create_local_app
 from offhook.local.faults import HEADER, Fault
 from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
+from offhook.relay.cues import CueTable
 from offhook.settings import CallSettings, LocalSettings, Settings
 from offhook.speech import VOICES
 from tests.phone import Handset
 from tests.waves import read, written
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -147,7 +149,7 @@ def test_every_code_of_the_relay_is_listed() -> None:
     package = ROOT / "server/offhook"
     files = [
         package / "errors.py",
-        package / "protocol/sdp.py",
+        *(package / "protocol" / name for name in ("consent.py", "sdp.py")),
         *(path for name in ("relay", "http", "upstream") for path in named(name)),
     ]
     code = re.compile(r'(?:\bcode=|\b40\d: )"([a-z_]+)"')
@@ -184,13 +186,26 @@ def test_every_voice_is_named() -> None:
 
 
 def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
-    [example] = blocks("toml")
+    example, _ = blocks("toml")
     file = tmp_path / "agents.toml"
     file.write_text(example, "utf-8")
     agents = Agents.read(file)
     assert agents.names == ["support", "reception"]
     session = agents.find("support").session
     assert session["audio"]["output"]["voice"] == "cedar"
+
+
+def test_the_example_of_an_agents_sounds_is_one(tmp_path: Path) -> None:
+    _, example = blocks("toml")
+    for name in re.findall('^file = "(.*)"$', example, re.M):
+        written(tmp_path / name, bytes(4800))
+    file = tmp_path / "agents.toml"
+    file.write_text(example, "utf-8")
+    cues = Agents.read(file).find("support").cues
+    text = section("### Sounds").partition("\n## ")[0]
+    assert list(cues) == ["greeting", "hold", "music"]
+    keys = [words(key)[0] for key, _ in rows(text)]
+    assert keys == [name for name in CueTable.model_fields if name != "sound"]
 
 
 def test_the_example_of_a_host_application_runs() -> None:
@@ -227,7 +242,7 @@ async def test_the_example_of_a_call_runs(
     exec(compile(example, "README.md", "exec"), names)
     async with asyncio.timeout(20):
         await names["main"]()
-    assert "fifty" in (await engines.recognise(read("answer.wav"))).lower()
+    assert "56" in plain(await engines.recognise(read("answer.wav")))
 
 
 @pytest.mark.anyio

@@ -24,6 +24,7 @@ from tests.testing.test_conformance import Parrot
 from tests.transports.conformance import got, upcoming
 from tests.upgrades import upgrading
 from tests.waves import read, written
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,7 +88,7 @@ async def test_your_own_media_stream_and_audio_element(
     await custom_session.connect(api_key="any", url=calls_url)
     await got(stopped)
     await custom_session.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(heard))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(heard)))
     # Yours stays yours.
     assert media_track.readyState == "live"
 
@@ -116,7 +117,7 @@ async def test_a_session_over_websocket(
 
     await got(done)
     await ws_session.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(chunks))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(chunks)))
 
 
 # Cloudflare Workers (workerd) note
@@ -184,9 +185,9 @@ async def test_one_script_differs_in_one_word(
     session = RealtimeSession(agent, transport=word)  # this is the word
     heard: list[bytes] = []
     session.on("audio", lambda event: heard.append(event.data))
-    said, tools, over = (
+    said, tools, over, stopped = (
         session.stream(name)
-        for name in ("agent_end", "agent_tool_end", "agent_handoff")
+        for name in ("agent_end", "agent_tool_end", "agent_handoff", "audio_stopped")
     )
 
     async def spoken() -> str:
@@ -197,12 +198,10 @@ async def test_one_script_differs_in_one_word(
 
     async with session, asyncio.timeout(40):
         await session.connect(api_key="any", url=url)
-        played = upcoming(session.transport, "output_audio_buffer.stopped")
         session.send_audio(question)
         assert (await anext(tools))[3] == "It is sunny in Paris."
         assert await spoken() == "It is sunny in Paris."
-        if word == "webrtc":  # where it is played at the pace of speech
-            await got(played)
+        await anext(stopped)
         audio = session.stream("audio")
         session.send_message("Please count from one to twenty.")
         interrupted = upcoming(session.transport, "audio_interrupted")
@@ -285,4 +284,4 @@ async def test_a_thin_client(
     client.send_message(QUESTION)
     await got(stopped)
     await client.close()
-    assert "fifty-six" in (await engines.recognise(b"".join(audio))).lower()
+    assert "56" in plain(await engines.recognise(b"".join(audio)))

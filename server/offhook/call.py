@@ -34,6 +34,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from offhook.events import Event
     from offhook.protocol.transport_events import Audio, Delta, TransportError
@@ -89,7 +90,12 @@ def target_of(url: str) -> Target:
 
 
 async def call(
-    url: str, settings: CallSettings, write: Write, *, quiet: float = _QUIET_SECONDS
+    url: str,
+    settings: CallSettings,
+    write: Write,
+    *,
+    quiet: float = _QUIET_SECONDS,
+    record: Path | None = None,
 ) -> None:
     """Call, show what is said, and return when the call is over.
 
@@ -98,6 +104,7 @@ async def call(
         settings: What with.
         write: Takes the captions, piece by piece.
         quiet: Seconds in which nothing happens any more, after a file has been said.
+        record: A folder for a recording of it, in one of its own.
 
     Raises:
         OffhookError: The call cannot be made, or it broke.
@@ -107,13 +114,13 @@ async def call(
     key = settings.key.get_secret_value() if settings.key else None
     minted = key is None
     if key is None:
-        target, key = await _minted(target, settings.agent)
+        target, key = await _minted(target, settings)
     failures: list[TransportError] = []
     gone = asyncio.Event()
     async with AsyncExitStack() as stack:
         sink = stack.enter_context(_written(settings.out))
         make = _over_socket if target.is_socket else _over_webrtc
-        line = await make(stack, voice, sink, defaults=not minted)
+        line = await make(stack, voice, sink, defaults=not minted, record=record)
         transport = line.transport
         Captions(write).listen(transport)
         transport.on("error", failures.append)
@@ -123,6 +130,8 @@ async def call(
         voice.begin()
         beside(stack, _hang_up(line, voice, quiet, settings.seconds, gone))
         await gone.wait()
+    if line.recording():
+        write(f"recorded: {line.recording()}\n")
     broken = [f.error for f in failures if isinstance(f.error, OffhookError)]
     if broken:
         raise broken[-1]
@@ -230,27 +239,48 @@ class Lull:
 
 
 class Line(NamedTuple):
-    """A transport, and whether what it has told of is still being played."""
+    """A transport.
+
+    Attributes:
+        is_playing: Whether what it has told of is still being played.
+        recording: The folder of the call's recording.
+    """
 
     transport: OpenAITransport
     is_playing: Callable[[], bool]
+    recording: Callable[[], Path | None]
 
 
 async def _over_webrtc(
-    stack: AsyncExitStack, voice: Voice, sink: Sink | None, defaults: bool
+    stack: AsyncExitStack,
+    voice: Voice,
+    sink: Sink | None,
+    *,
+    defaults: bool,
+    record: Path | None,
 ) -> Line:
     transport = OpenAIRealtimeWebRTC(
         media_track="microphone" if voice.pcm is None else PulledTrack(voice.pull),
         audio_sink=sink or "speakers",
         defaults=defaults,
+        record=record,
     )
-    return Line(transport, lambda: False)  # events tell
+    return Line(
+        transport,
+        lambda: False,  # events tell
+        lambda: transport.recording,
+    )
 
 
 async def _over_socket(
-    stack: AsyncExitStack, voice: Voice, sink: Sink | None, defaults: bool
+    stack: AsyncExitStack,
+    voice: Voice,
+    sink: Sink | None,
+    *,
+    defaults: bool,
+    record: Path | None,
 ) -> Line:
-    transport = OpenAIRealtimeWebSocket(defaults=defaults)
+    transport = OpenAIRealtimeWebSocket(defaults=defaults, record=record)
     if sink is None:
         sink = await stack.enter_async_context(speakers())
     playout = Playout()
@@ -267,7 +297,7 @@ async def _over_socket(
         beside(stack, _listen(transport, pcm_of(track)))
     else:
         beside(stack, _listen(transport, _paced(voice.pull)))
-    return Line(transport, lambda: playout.busy)
+    return Line(transport, lambda: playout.busy, lambda: transport.recording)
 
 
 async def _play(playout: Playout, sink: Sink) -> None:
@@ -318,13 +348,13 @@ async def _said(source: str) -> bytes | None:
 
 @contextmanager
 def _written(path: str) -> Iterator[Sink | None]:
-    """Hold a WAV file open for what is heard; None stands for the speakers.
+    """Hold open what takes what is heard: a WAV file; None stands for the speakers.
 
     Raises:
         InvalidRequest: It would be no WAV file, or cannot be written.
     """
-    if path == "speakers":
-        yield None
+    if path in ("speakers", "none"):
+        yield None if path == "speakers" else _unheard
         return
     if not path.lower().endswith(".wav"):
         raise _unwritable(path, "only WAV can, so let its name end in .wav")
@@ -339,13 +369,19 @@ def _written(path: str) -> Iterator[Sink | None]:
         yield file.writeframes
 
 
+def _unheard(pcm: bytes) -> None:
+    """Take what nobody hears."""
+
+
 def _unwritable(path: str, why: str) -> InvalidRequest:
     return InvalidRequest(f"{path} cannot be written: {why}.", code="unwritable_audio")
 
 
-async def _minted(target: Target, agent: str | None) -> tuple[Target, str]:
+async def _minted(target: Target, settings: CallSettings) -> tuple[Target, str]:
     """Ask the server for a key, as a page does."""
-    body = {"agent": agent} if agent else {}
+    body: dict[str, Any] = {"agent": settings.agent} if settings.agent else {}
+    if settings.consent is not None:
+        body["consent"] = {"recording": settings.consent}
     host = urlsplit(target.mint).hostname or ""
     try:
         # No proxy leads to a server on this machine.
@@ -368,8 +404,12 @@ def _refused(status: int, answer: Any) -> UpstreamError:
     error = answer.get("error") if isinstance(answer, dict) else None
     told = error if isinstance(error, dict) else {}
     said = redact(str(told.get("message") or "it gave no reason."))
-    flag = "--agent" if told.get("param") == "agent" else "--key"
+    flags = {
+        "agent": "Pass one with --agent.",
+        "consent.recording": "If you agree, pass --consent true.",
+    }
+    hint = flags.get(str(told.get("param")), "Pass one with --key.")
     return UpstreamError(
-        f"The server gave no key ({status}): {said} Pass one with {flag}.",
+        f"The server gave no key ({status}): {said} {hint}",
         code="upstream_rejected",
     )

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agents import function_tool
@@ -15,7 +16,7 @@ from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.transports.conformance import scripted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from websockets.asyncio.server import ServerConnection
 
@@ -138,19 +139,16 @@ class Told:
         self._changed = asyncio.Event()
         self._at = 0
         self._session = session
-        self._listeners = {name: self._note(name) for name in NAMES}
+        self._listeners = {name: partial(self.note, name) for name in NAMES}
         for name, listener in self._listeners.items():
             session.on(name, listener)
 
     def ignore(self, name: str) -> None:
         self._session.off(name, self._listeners[name])
 
-    def _note(self, name: str) -> Callable[..., None]:
-        def note(*args: Any) -> None:
-            self.events.append((name, args))
-            self._changed.set()
-
-        return note
+    def note(self, name: str, *args: Any) -> None:
+        self.events.append((name, args))
+        self._changed.set()
 
     async def next(self, wanted: str) -> tuple[Any, ...]:
         """Wait for the next event of a name; what comes before is passed over."""

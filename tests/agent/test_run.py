@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -9,8 +11,11 @@ import pytest
 from offhook.agent import RealtimeAgent, RealtimeSession
 from offhook.errors import WireClosed
 from offhook.protocol.transport_events import Audio, FunctionCall
+from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from tests.agent.custom import Fake
 from tests.agent.scripted import PARIS, Told, get_weather, scene
+from tests.answerer import Answerer, answering
+from tests.transports.conformance import UPDATED
 
 pytestmark = pytest.mark.anyio
 
@@ -73,6 +78,49 @@ async def test_audio_that_the_server_plays_is_told_as_it_is_played() -> None:
             await it.told.next("audio_stopped")
         names = [name for name in it.told.names if name.startswith("audio")]
         assert names == ["audio_start", "audio_stopped"] * 2
+
+
+async def test_over_webrtc_audio_has_stopped_when_it_has_been_played() -> None:
+    heard = asyncio.Event()
+
+    async def script(call: Answerer) -> None:
+        async def say(kind: str, **fields: Any) -> None:
+            await call.send(json.dumps({"type": kind, "response_id": "r1", **fields}))
+
+        await call.send(UPDATED)
+        part = {"item_id": "m1", "content_index": 0}
+        await say("response.created", response={"id": "r1"})
+        await say("response.content_part.added", **part, part={"type": "audio"})
+        await heard.wait()  # the sound may be faster than the events
+        await say("response.output_audio.done", **part)
+        for moment in ("started", "stopped"):
+            await say(f"output_audio_buffer.{moment}")
+        await call.wait_closed()
+
+    async with answering(script) as url:
+        transport = OpenAIRealtimeWebRTC(
+            url=url,
+            api_key="sk-any",
+            media_track=None,
+            audio_sink=None,
+            audio_events=True,
+        )
+        agent: RealtimeAgent[Any] = RealtimeAgent(name="Greeter")
+        async with RealtimeSession(agent, transport=transport) as session:
+            told = Told(session)
+            session.on("audio", lambda _: heard.set())
+            for moment in ("started", "stopped"):
+                name = f"output_audio_buffer.{moment}"
+                transport.on(name, lambda event: told.note(event["type"]))
+            await session.connect()
+            await told.next("audio_stopped")
+        assert [name for name in told.names if name != "audio"] == [
+            "agent_start",
+            "audio_start",
+            "output_audio_buffer.started",
+            "output_audio_buffer.stopped",
+            "audio_stopped",
+        ]
 
 
 async def test_what_was_said_before_a_tool_is_what_the_turn_said() -> None:

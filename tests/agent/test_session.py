@@ -15,7 +15,8 @@ from offhook.testing import ScriptedRealtimeTransport
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.agent.custom import Fake
 from tests.agent.scripted import Told, get_weather, scene
-from tests.clients.records import LONG, SILENCE, plain
+from tests.clients.records import LONG, SILENCE
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,10 @@ from openai import AsyncOpenAI
 
 from tests.browser.site import SDK, site
 from tests.clients.places import AGENT, LOCAL, RELAY, opened
-from tests.clients.records import LONG, plain, scripted
+from tests.clients.records import LONG, scripted
 from tests.clients.results import judge
 from tests.relays import serving
+from tests.words import plain
 
 if TYPE_CHECKING:
     from offhook.speech import Engines

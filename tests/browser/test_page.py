@@ -10,6 +10,7 @@ from offhook.settings import Settings
 from tests.browser.site import MODULES
 from tests.official import problems
 from tests.relays import serving
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +32,7 @@ async def relay(local_url: str, **given: Any) -> AsyncIterator[str]:
 async def heard(visitor: Visitor, engines: Engines) -> str:
     """What the page played, recognised."""
     _, pcm = await visitor.sound("heard")
-    return (await engines.recognise(pcm.tobytes())).lower().replace("-", " ")
+    return plain(await engines.recognise(pcm.tobytes()))
 
 
 async def test_two_questions_get_two_spoken_answers(
@@ -43,8 +44,8 @@ async def test_two_questions_get_two_spoken_answers(
         await visitor.page.click("#call")
         await visitor.until("output_audio_buffer.stopped", 2)
         words = await heard(visitor, engines)
-        assert "fifty six" in words
-        assert "d" in words.split("fifty six")[1]
+        assert "56" in words
+        assert "d" in words.split("56")[1]
         asked, answered = (
             await visitor.captions("user"),
             await visitor.captions("assistant"),
@@ -86,7 +87,7 @@ async def test_a_typed_message_is_answered_aloud(
         await visitor.page.fill("#text", "What is 20 plus 22?")
         await visitor.page.press("#text", "Enter")
         await visitor.until("output_audio_buffer.stopped")
-        assert "forty two" in await heard(visitor, engines)
+        assert "42" in await heard(visitor, engines)
         assert await visitor.captions("user") == ["What is 20 plus 22?"]
 
 

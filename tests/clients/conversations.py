@@ -13,7 +13,8 @@ from agents.realtime.model_inputs import RealtimeModelSendRawMessage
 
 from offhook.audio import resample
 from tests.caller import calling
-from tests.clients.records import LONG, SILENCE, Event, check, of, plain, said, speech
+from tests.clients.records import LONG, SILENCE, Event, check, of, said, speech
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

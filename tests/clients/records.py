@@ -128,8 +128,3 @@ def said(events: list[Event]) -> str:
     """Return the words of all answers, in lower case."""
     done = of(events, "response.output_audio_transcript.done")
     return " ".join(event["transcript"] for event in done).lower()
-
-
-def plain(text: str) -> str:
-    """Return spoken words as one would compare them."""
-    return text.lower().replace("-", " ")

@@ -12,10 +12,10 @@ from tests.clients.records import (
     check,
     course,
     of,
-    plain,
     said,
     speech,
 )
+from tests.words import plain
 
 if TYPE_CHECKING:
     from offhook.speech import Engines
@@ -42,14 +42,14 @@ async def judge(scenario: str, result: Result, engines: Engines) -> None:
 
 # What is heard at the end; what is written is the judges' business.
 SPOKEN = {
-    "written": "forty two",
-    "spoken": "fifty six",
+    "written": "42",
+    "spoken": "56",
     "tool": "sunny",
     "hosted": "paris",
-    "telephoned": "fifty six",
-    "pushed": "fifty six",
-    "interrupted": "fifty six",
-    "stopped": "forty two",
+    "telephoned": "56",
+    "pushed": "56",
+    "interrupted": "56",
+    "stopped": "42",
     "handedOver": "sunny",
     "approved": "sunny",
     "rejected": "may not know",

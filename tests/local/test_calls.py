@@ -15,6 +15,7 @@ from offhook.local import serving
 from offhook.settings import LocalSettings
 from tests.caller import Caller, calling
 from tests.official import problems
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -35,14 +36,14 @@ async def words(caller: Caller, engines: Engines) -> str:
     """What the caller has heard since the last time, written down."""
     pcm = resample(bytes(caller.heard), 48000, 24000)
     caller.heard.clear()
-    return (await engines.recognise(pcm)).lower()
+    return plain(await engines.recognise(pcm))
 
 
 async def test_two_spoken_turns(local_url: str, speak: Speak, engines: Engines) -> None:
     async with calling(local_url, SESSION) as caller:
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
-        assert "fifty six" in (await words(caller, engines)).replace("-", " ")
+        assert "56" in await words(caller, engines)
         caller.microphone.say(await speak("Repeat after me, the train leaves at noon."))
         await caller.until("output_audio_buffer.stopped")
         assert "the train leaves at noon" in await words(caller, engines)

@@ -32,6 +32,8 @@ AUTH = {"Authorization": "Bearer sk-any"}
 @pytest.fixture(scope="module")
 async def url(engines: Engines) -> AsyncIterator[str]:
     async with serving(LocalSettings.model_validate({"port": 0, "faults": True})) as it:
+        async with wire(it):
+            pass  # it is accepted when the models are there
         yield it
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from aioice import Candidate, Connection, stun
@@ -37,7 +37,11 @@ class Gate:
     def __init__(self, allowance: float = math.inf) -> None:
         self.connection = Connection(ice_controlling=False)
         self.connection.remote_username = "them"
-        self.filter = SourceFilter(self.connection, allowance)
+        self.proofs = 0
+        self.filter = SourceFilter(self.connection, allowance, self.prove)
+
+    def prove(self) -> None:
+        self.proofs += 1
 
     def check(
         self,
@@ -94,6 +98,14 @@ async def test_a_strangers_datagrams_are_dropped(
     assert gate.reason(data) == reason
 
 
+async def test_that_somebody_knows_our_password_is_told(gate: Gate) -> None:
+    for data in (BINDING_REQUEST, gate.check(password="wrong"), DTLS, rtp()):
+        gate.reason(data)
+    assert gate.proofs == 0
+    gate.reason(gate.check())
+    assert gate.proofs == 1
+
+
 async def test_who_knows_our_password_is_let_through(gate: Gate) -> None:
     assert gate.reason(gate.check()) is None
     assert gate.reason(DTLS) is None
@@ -121,14 +133,14 @@ async def test_who_knows_our_password_is_let_through(gate: Gate) -> None:
     ],
 )
 async def test_a_check_that_proves_nothing_opens_nothing(
-    gate: Gate, changes: dict[str, str], reason: str | None
+    gate: Gate, changes: dict[str, Any], reason: str | None
 ) -> None:
     ours = gate.connection.local_username
     given = {
         key: value.format(ours=ours) if key == "username" else value
         for key, value in changes.items()
     }
-    assert gate.reason(gate.check(**given)) == reason  # type: ignore[arg-type]
+    assert gate.reason(gate.check(**given)) == reason
     assert gate.reason(DTLS) == "stranger"
 
 
@@ -166,7 +178,7 @@ async def test_old_addresses_make_room_for_new_ones_but_not_the_one_in_use(
     monkeypatch.setattr("offhook.media.filter._MAX_SOURCES", 3)
     used = ("192.0.2.1", 0)
     far = Candidate("1", 1, "udp", 1, *used, "host")
-    pair = CandidatePair(SOCKET, far)  # type: ignore[arg-type]
+    pair = CandidatePair(SOCKET, far)  # type: ignore[arg-type]  # sends nothing
     monkeypatch.setitem(vars(gate.connection)["_nominated"], 1, pair)
     for port in range(5):
         assert gate.reason(gate.check(), ("192.0.2.1", port)) is None

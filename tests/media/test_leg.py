@@ -233,6 +233,30 @@ async def test_who_waits_alone_hears_music_until_it_is_stopped() -> None:
         assert len(caller.heard) <= count + 2
 
 
+async def test_what_is_said_meanwhile_is_heard_after() -> None:
+    """A greeting must not swallow the first words of an answer."""
+    async with bridged() as (caller, _, two, model):
+        playback = two.play(HUM)
+        await caller.say_all(SPEECH[:20])
+        await playback.ended()
+        await caller.say_all([*SPEECH[20:30], *encoded(bytes(48000))])
+        await model.until(lambda: all(p in model.payloads for p in SPEECH[:30]))
+        said = [payload for payload in model.payloads if payload in SPEECH]
+        assert said == SPEECH[:30]
+        check_unbroken(model.heard)
+
+
+async def test_what_was_taken_back_meanwhile_is_not_heard() -> None:
+    async with bridged() as (caller, _, two, model):
+        playback = two.play(HUM)
+        await caller.say_all(SPEECH[:5])
+        two.forget()
+        await playback.ended()
+        caller.say(SPEECH[40])
+        await model.until(lambda: SPEECH[40] in model.payloads)
+        assert [p for p in model.payloads if p in SPEECH] == [SPEECH[40]]
+
+
 async def test_a_sound_under_speech_is_heard_with_it() -> None:
     async with bridged() as (caller, _, two, model):
         await caller.say_all(SPEECH[:5])
@@ -251,16 +275,22 @@ async def test_a_sound_under_speech_is_heard_with_it() -> None:
         await model.until(lambda: model.payloads[-1] == SPEECH[40])
 
 
-async def test_one_sound_ends_another() -> None:
+async def test_one_sound_alone_ends_another_and_what_is_under_speech_goes_on() -> None:
     async with far_end() as (caller, near), Leg(near) as leg:
+        under = leg.play(HUM, under_speech=True, loop=True)
         first = leg.play(HUM, loop=True)
-        second = leg.play(HUM, under_speech=True, loop=True)
+        second = leg.play(Sound(tone(800, 0.1)))
         await first.ended()
         first.stop()
-        await caller.until(lambda: len(caller.heard) >= 5)
-        third = leg.play(Sound(tone(800, 0.04)))
         await second.ended()
-        await third.ended()
+        heard = len(caller.heard)
+        await caller.until(lambda: len(caller.heard) >= heard + 20)
+        both = decoded(caller.payloads[: heard - 2])
+        assert loudness(decoded(caller.payloads[heard + 5 :]), 1200) > 0.05
+        assert loudness(both[-1200:], 1200) < 0.01
+        check_unbroken(caller.heard)
+        under.stop()
+        await under.ended()
 
 
 @pytest.mark.parametrize("under_speech", [False, True])

@@ -99,7 +99,7 @@ async def test_what_we_read_and_call_is_there() -> None:
     assert (connection._check_list, connection._protocols) == ([], [])
     assert connection._nominated == {}
     assert connection._queue.qsize() == 0
-    assert vars(TurnTransport(None))["_TurnTransport__close_task"] is None  # type: ignore[arg-type]
+    assert vars(TurnTransport(None))["_TurnTransport__close_task"] is None  # type: ignore[arg-type]  # sends nothing
     pair = ice.CandidatePair(StunProtocol(connection), CANDIDATE)
     assert (pair.remote_addr, pair.nominated) == (("192.0.2.1", 5), False)
     assert pair.state is ice.CandidatePair.State.FROZEN
@@ -265,6 +265,14 @@ async def test_a_closed_connection_asks_nobody_any_more() -> None:
         await stop_asking(near)
         await asyncio.wait([asking], timeout=1)
         assert asking.cancelled()
+
+
+async def test_what_came_is_counted_as_the_statistics_count_it() -> None:
+    async with connected() as (near, _):
+        before = private.packets_received(near)
+        stats = await near.getStats()
+        counted = sum(getattr(s, "packetsReceived", 0) for s in stats.values())
+        assert 0 < before <= counted <= private.packets_received(near)
 
 
 async def test_a_connection_that_was_left_is_closed_by_aiortc() -> None:

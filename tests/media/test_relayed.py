@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,7 +49,12 @@ def programs() -> None:
 @pytest.fixture(scope="module", autouse=True)
 def networks(programs: None) -> Iterator[None]:
     """Two networks, each with a cable to this machine and no other way out."""
+    import fcntl  # there is none on Windows
+
     with ExitStack() as stack:
+        # Their names and addresses are the machine's: one run at a time has them.
+        lock = stack.enter_context(Path(gettempdir(), "offhook-networks").open("w"))
+        fcntl.flock(lock, fcntl.LOCK_EX)
         for name, ours, theirs in NETWORKS.values():
             _remove(name)  # what a run left that was killed
             try:

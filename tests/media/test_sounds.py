@@ -175,7 +175,7 @@ async def test_a_track_that_ran_dry_gets_its_cushion_again() -> None:
     """Else each of its frames would have a hole in it."""
     frames: asyncio.Queue[AudioFrame] = asyncio.Queue()
     tape = Tape()
-    tape.recv = frames.get  # type: ignore[method-assign]
+    tape.recv = frames.get  # type: ignore[method-assign]  # waits for what comes
     source = LiveSource(lambda: tape)
     running = asyncio.create_task(source.run())
 

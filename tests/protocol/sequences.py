@@ -200,7 +200,9 @@ class Run:
             while self._unapproved:
                 self._approve(False)
                 self._drain()
-        driver.play(60_000)
+        for _ in range(60):
+            endpoint.pull(1000)
+        self._drain()
 
     def _drain(self) -> None:
         self.driver.drain()

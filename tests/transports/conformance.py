@@ -11,6 +11,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from offhook.errors import InvalidRequest, UpstreamError, WireClosed
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -156,7 +157,7 @@ class Conformance:
         assert (await got(done)).status == "completed"
         assert "seven times eight" in (await got(asked))["transcript"].lower()
         assert "56" in "".join(spoken)
-        assert "fifty" in (await engines.recognise(b"".join(heard))).lower()
+        assert "56" in plain(await engines.recognise(b"".join(heard)))
 
     async def test_a_function_is_called(self, client: RealtimeTransportLayer) -> None:
         calling = upcoming(client, "function_call")

@@ -30,6 +30,7 @@ from tests.transports.conformance import (
     upcoming,
 )
 from tests.upgrades import Upgrades, upgrading
+from tests.words import plain
 
 if TYPE_CHECKING:
     from asyncio import StreamReader, StreamWriter
@@ -212,7 +213,7 @@ class TestInPyodide:
         result = await play("spoken", url, pcm=base64.b64encode(pcm).decode(), **HEARD)
         assert "56" in result["words"]
         heard = await engines.recognise(base64.b64decode(result["pcm"]))
-        assert "fifty" in heard.lower()
+        assert "56" in plain(heard)
 
     async def test_a_function_is_called(self, play: Play, url: str) -> None:
         assert await play("called", url, tools=[WEATHER], **TEXT) == {

@@ -22,6 +22,7 @@ from tests.transports.conformance import (
     scripted,
     upcoming,
 )
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -74,7 +75,7 @@ class TestTwilio(Conformance):
         assert "seven times eight" in (await got(asked))["transcript"].lower()
         assert "56" in "".join(spoken)
         await phone.until("mark")
-        while await phone.play() == 0 or "fifty" not in await heard(phone, engines):
+        while await phone.play() == 0 or "56" not in await heard(phone, engines):
             await phone.until("mark")
 
     async def test_everything_comes_raw(self, client: RealtimeTransportLayer) -> None:
@@ -192,7 +193,7 @@ class TestAsAnyTransport(TransportConformance):
 
 
 async def heard(phone: Phone, engines: Engines) -> str:
-    return (await engines.recognise(phone.pcm())).lower()
+    return plain(await engines.recognise(phone.pcm()))
 
 
 async def is_over(client: RealtimeTransportLayer) -> None:

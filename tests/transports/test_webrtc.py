@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,10 @@ from offhook.errors import (
     MissingExtra,
     UpstreamError,
 )
+from offhook.local import serving
+from offhook.media.factory import PeerFactory
 from offhook.protocol.reconnect import Reconnect
+from offhook.settings import LocalSettings
 from offhook.testing.conformance import TransportConformance
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
 from tests.answerer import Answerer, answering
@@ -35,9 +39,10 @@ from tests.caller import Microphone
 from tests.relays import ANSWER, Recorder, hold
 from tests.transports.conformance import HEARD, UPDATED, Conformance, got, upcoming
 from tests.waves import read, written
+from tests.words import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from offhook.speech import Engines
     from offhook.transports.base import RealtimeTransportLayer
@@ -99,7 +104,7 @@ class TestWebRTC(Conformance):
     def scripted(self) -> Scripted:
         return answering
 
-    async def test_audio_goes_in_and_comes_out(  # type: ignore[override]
+    async def test_audio_goes_in_and_comes_out(  # type: ignore[override]  # asks for more
         self, url: str, engines: Engines, speak: Callable[[str], Awaitable[bytes]]
     ) -> None:
         """It flows beside the events, at real time."""
@@ -115,10 +120,10 @@ class TestWebRTC(Conformance):
             await got(played)
             assert "seven times eight" in (await got(asked))["transcript"].lower()
             assert "56" in "".join(words)
-            assert "fifty" in (await engines.recognise(bytes(heard))).lower()
+            assert "56" in plain(await engines.recognise(bytes(heard)))
             assert items == {client.history[-1]["item_id"]}
 
-    async def test_an_answer_is_interrupted(self, url: str) -> None:  # type: ignore[override]
+    async def test_an_answer_is_interrupted(self, url: str) -> None:  # type: ignore[override]  # for less
         """The server knows what was heard, and stops the sound."""
         ear = Ear()
         async with transport(url, audio_sink=ear, audio_events=True) as client:
@@ -156,8 +161,14 @@ class TestAsAnyTransport(TransportConformance):
     steps = 30
 
     @pytest.fixture
-    def make(self, url: str) -> Callable[[], RealtimeTransportLayer]:
-        return lambda: transport(url)
+    async def make(
+        self, engines: Engines, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Callable[[], RealtimeTransportLayer]]:
+        """The server waits less than 15 seconds for those who have thought better."""
+        impatient = partial(PeerFactory, patience=3)
+        monkeypatch.setattr("offhook.local.app.PeerFactory", impatient)
+        async with serving(LocalSettings.model_validate({"port": 0})) as local_url:
+            yield lambda: transport(f"{local_url}/realtime/calls")
 
 
 async def test_a_file_speaks_and_a_file_records(

@@ -9,6 +9,7 @@ from offhook.errors import InvalidRequest, UpstreamError
 from offhook.testing.conformance import TransportConformance
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 from tests.transports.conformance import WEATHER, Conformance
+from tests.words import plain
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -59,8 +60,8 @@ async def test_a_spoken_turn(
         client.send_audio(bytes(48_000 * 2))
         done = await following(client, "turn_done")
         assert done.status == "completed"
-        said = await engines.recognise(b"".join(heard))
-        assert "fifty-six" in said.lower().replace("fifty six", "fifty-six")
+        said = plain(await engines.recognise(b"".join(heard)))
+        assert "56" in said
         roles = [item["role"] for item in client.history]
         assert roles == ["user", "assistant"]
     assert statuses == ["connecting", "connected", "disconnected"]

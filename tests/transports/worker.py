@@ -195,7 +195,7 @@ async def conform(make: Callable[[], Transport], test: str) -> Result:
     # All that it needs of pytest, which would take long to load.
     pytest: Any = ModuleType("pytest")
     pytest.mark, pytest.raises = SimpleNamespace(anyio=None), raises
-    pytest.fixture = lambda function: function
+    pytest.fixture = fixture
     sys.modules["pytest"] = pytest
     suite = import_module("offhook.testing.conformance").TransportConformance()
     run = getattr(suite, test)
@@ -205,6 +205,10 @@ async def conform(make: Callable[[], Transport], test: str) -> Result:
         async with make() as transport:
             await run(transport)
     return {}
+
+
+def fixture(function: Any = None, **_: Any) -> Any:
+    return function or fixture
 
 
 @contextmanager

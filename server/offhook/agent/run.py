@@ -30,6 +30,7 @@ from offhook.agent.tasks import Tasks
 from offhook.agent.tool_calls import ToolCalls
 from offhook.errors import InvalidRequest
 from offhook.protocol import transport_events as told
+from offhook.transports.openai import OpenAITransport
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -102,7 +103,10 @@ class Run:
         # Whose response it is; and which one was heard last.
         self._speakers: dict[str, RealtimeAgent[Any]] = {}
         self._heard: str | None = None
-        self._server_plays = False
+        # Then it is made before it is heard. Of others' transports it turns out.
+        self._server_plays = (
+            isinstance(transport, OpenAITransport) and transport.server_plays
+        )
         self._handlers = self._listeners()
 
     @property
@@ -320,7 +324,6 @@ class Run:
         self._emit("audio", audio)
 
     def _audio_done(self, done: told.AudioDone) -> None:
-        # Where the server plays, it is made long before it was heard.
         if self._heard == done.response_id and not self._server_plays:
             self._emit("audio_stopped", self.context, self._speaker(done.response_id))
 

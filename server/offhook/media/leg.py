@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
 from offhook.media.bypass import RtpPath
-from offhook.media.mixer import Mixer
-from offhook.media.playing import Alone, Under, encoded
-from offhook.media.sounds import LiveSource, Sound
+from offhook.media.player import Levels, Player
 from offhook.protocol import rtp
 
 if TYPE_CHECKING:
@@ -20,34 +16,10 @@ if TYPE_CHECKING:
     from aiortc import MediaStreamTrack, RTCPeerConnection
 
     from offhook.media.path import PacketPath, Statistics, Tap
-    from offhook.media.playing import Playing
-    from offhook.media.sounds import Source
+    from offhook.media.player import Playback
+    from offhook.media.sounds import Sound
 
 _log = logging.getLogger(__name__)
-
-# What a mixer hears first of what it continues: 100 ms.
-_BEFORE = 5
-
-
-class Playback:
-    """A sound that was begun; it ends by itself, by `stop`, or for the next one.
-
-    Args:
-        stop: Stops it.
-        ended: Is set when it has ended.
-    """
-
-    def __init__(self, stop: Callable[[], None], ended: asyncio.Event) -> None:
-        self._stop = stop
-        self._ended = ended
-
-    def stop(self) -> None:
-        """End it: in a moment, softly, where it is under speech."""
-        self._stop()
-
-    async def ended(self) -> None:
-        """Return when it has ended."""
-        await self._ended.wait()
 
 
 class Leg:
@@ -69,9 +41,7 @@ class Leg:
         self._said_taps: tuple[Tap, ...] = ()
         self._heard_taps: tuple[Tap, ...] = ()
         self._unfollow: Callable[[], None] | None = None
-        self._before: deque[bytes] = deque(maxlen=_BEFORE)
-        self._playing: Playing | None = None
-        self._reading: set[asyncio.Task[None]] = set()
+        self._player = Player(self._pass_on, self._emit, self._stream.leave)
 
     @classmethod
     def of(cls, connection: RTCPeerConnection) -> Self:
@@ -81,7 +51,7 @@ class Leg:
     @property
     def listens(self) -> bool:
         """Whether it hears what it follows, if anything: no sound is played alone."""
-        return self._unfollow is not None and not isinstance(self._playing, Alone)
+        return self._unfollow is not None and not self._player.alone
 
     async def __aenter__(self) -> Self:
         self.path.open(self._said)
@@ -89,21 +59,15 @@ class Leg:
 
     async def __aexit__(self, *_: object) -> None:
         self.follow(None)
-        if self._playing:
-            self._playing.end()
+        await self._player.close()
         self.path.close()
-        if self._reading:
-            for reading in self._reading:
-                reading.cancel()
-            await asyncio.wait(self._reading)
 
     def follow(self, other: Leg | None) -> None:
         """Let this leg hear what another says, from now on; None: nobody."""
         if self._unfollow:
             self._unfollow()
-        self._stream.leave()
-        self._before.clear()
-        self._unfollow = other.tap_said(self._pass_on) if other else None
+        self._player.forget()
+        self._unfollow = other.tap_said(self._player.hear) if other else None
 
     def tap_said(self, tap: Tap) -> Callable[[], None]:
         """Call `tap` with each packet that comes from this leg, in the order it came.
@@ -132,56 +96,28 @@ class Leg:
         duck_db: float = -12.0,
         fade_ms: int = 20,
     ) -> Playback:
-        """Play a sound to this leg; one that plays is ended.
+        """Play a sound to this leg.
+
+        Under speech any number of them is heard at a time. One that is heard alone ends
+        another one that is, and what is under speech goes on unheard meanwhile. What
+        the leg follows waits until it is over, and is heard then; but nobody waits for
+        the end of a loop or of a track, and what is said meanwhile is not heard.
 
         Args:
             sound: It, or what makes a live track: read now, stopped in the end.
-            under_speech: Whether what the leg follows is heard with it, or not at all.
+            under_speech: Whether what the leg follows is heard with it.
             loop: Whether it begins again when it is over; not a live track.
-            gain_db: The change of its level; as all that follows, only under speech.
-            duck_db: The further change while there is speech.
+            gain_db: The change of its level.
+            duck_db: The further change while there is speech; as all that follows, only
+                under speech.
             fade_ms: How long it takes to come, and to go when it is stopped.
         """
-        if self._playing:
-            self._playing.end()
-        self._stream.leave()
-        source: Source = (
-            sound.samples(loop=loop) if isinstance(sound, Sound) else LiveSource(sound)
-        )
-        over = asyncio.Event()
-        ended = partial(self._ended, over, self._read(source))
-        if under_speech:
-            mixer = Mixer(
-                source,
-                self._before,
-                gain_db=gain_db,
-                duck_db=duck_db,
-                fade_ms=fade_ms,
-            )
-            self._playing = Under(mixer, self._emit, ended)
-        else:
-            payloads = (
-                sound.payloads(loop=loop)
-                if isinstance(sound, Sound)
-                else encoded(source)
-            )
-            self._playing = Alone(payloads, self._emit, ended)
-        return Playback(self._playing.stop, over)
+        levels = Levels(gain_db, duck_db, fade_ms)
+        return self._player.play(sound, levels, under_speech=under_speech, loop=loop)
 
-    def _read(self, source: Source) -> asyncio.Task[None] | None:
-        if not isinstance(source, LiveSource):
-            return None
-        reading = asyncio.create_task(source.run())
-        self._reading.add(reading)
-        reading.add_done_callback(self._reading.discard)
-        return reading
-
-    def _ended(self, over: asyncio.Event, reading: asyncio.Task[None] | None) -> None:
-        self._playing = None
-        self._stream.leave()
-        if reading:
-            reading.cancel()
-        over.set()
+    def forget(self) -> None:
+        """Let what still waits for the end of a sound be unheard: it was taken back."""
+        self._player.forget()
 
     async def statistics(self) -> Statistics:
         """Count what has happened until now."""
@@ -192,11 +128,6 @@ class Leg:
             self._tell(tap, packet, now)
 
     def _pass_on(self, packet: rtp.Packet, now: float) -> None:
-        """Hear a packet of the leg that is followed."""
-        self._before.append(packet.payload)
-        if self._playing:
-            self._playing.heard(packet, now)
-            return
         data = self._stream.follow(packet, now)
         if data is not None:
             self._send(data, now)

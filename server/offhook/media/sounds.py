@@ -65,7 +65,12 @@ class Sound:
         Raises:
             SettingsError: It cannot be read.
         """
-        return await asyncio.to_thread(lambda: cls(_read(path)))
+        return await asyncio.to_thread(cls.read, path)
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Do the same where nothing else waits."""
+        return cls(_read(path))
 
     @classmethod
     async def of_pcm(cls, pcm: bytes, rate: int = RATE) -> Self:

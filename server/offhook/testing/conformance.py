@@ -44,9 +44,10 @@ class TransportConformance:
     cycles = 20
     steps = 100
 
-    @pytest.fixture
-    def anyio_backend(self) -> str:
-        """Transports belong to asyncio."""
+    @pytest.fixture(scope="session")
+    @classmethod
+    def anyio_backend(cls) -> str:
+        """Transports belong to asyncio; whatever fixtures you have may ask for it."""
         return "asyncio"
 
     @pytest.fixture

@@ -18,11 +18,14 @@ try:
     from offhook.media.dialer import Dialer
     from offhook.media.incoming import Hearing
     from offhook.media.outgoing import Outgoing
+    from offhook.transports.recording import Recording
 except ModuleNotFoundError as error:
     raise MissingExtra("media", str(error.name)) from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from os import PathLike
+    from pathlib import Path
 
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
@@ -71,6 +74,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             SDK does; otherwise it stays as the server has it, as behind a relay.
         signalling: Takes an offer to the server in your own way, and brings its answer;
             in place of a POST to the URL.
+        record: A folder for recordings: in it each call gets one of its own, with what
+            was said, what was heard, and what happened; see `recording`.
 
     Raises:
         MissingExtra: On import, without the extra `media`.
@@ -93,6 +98,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         reconnect: Reconnect | None = None,
         defaults: bool = True,
         signalling: Signalling | None = None,
+        record: str | PathLike[str] | None = None,
     ) -> None:
         self._signalling = signalling
         self._headers = headers or {}
@@ -106,6 +112,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             "ice_servers": ice_servers,
             "patience": open_timeout,
         }
+        self._record = None if record is None else Recording(record)
+        if self._record:
+            self._options["overhear"] = self._record.said, self._record.heard
         self._dialer: Dialer | None = None
         self._call_id: str | None = None
         super().__init__(
@@ -119,7 +128,10 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             coalesce=True,
             reconnect=reconnect,
             defaults=defaults,
+            recorded=self._record,
         )
+        if self._record:
+            self._record.listen(self)
         if audio_events:
             self.on("*", self._spoken.take)
 
@@ -127,6 +139,11 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     def call_id(self) -> str | None:
         """The id of the present or last call, for a sideband; None if unknown."""
         return self._call_id
+
+    @property
+    def recording(self) -> Path | None:
+        """The folder of the present or last call's recording; None if there is none."""
+        return self._record.folder if self._record else None
 
     @property
     def peer_connection(self) -> RTCPeerConnection | None:

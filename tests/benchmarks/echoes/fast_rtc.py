@@ -8,14 +8,14 @@ import sys
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI  # type: ignore[import-not-found,unused-ignore]
+from fastapi import FastAPI  # type: ignore[import-not-found,unused-ignore]  # likewise
 from fastrtc import (  # type: ignore[import-not-found]  # its own environment
     AsyncStreamHandler,
     Stream,
 )
 
 
-class Echo(AsyncStreamHandler):  # type: ignore[misc]
+class Echo(AsyncStreamHandler):  # type: ignore[misc]  # of no known type
     def __init__(self) -> None:
         super().__init__(output_sample_rate=24000, input_sample_rate=24000)
         self.frames: asyncio.Queue[Any] = asyncio.Queue()

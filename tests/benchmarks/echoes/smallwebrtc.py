@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pipecat.frames.frames import (  # type: ignore[import-not-found,unused-ignore]
+from pipecat.frames.frames import (  # type: ignore[import-not-found,unused-ignore]  # its own environment
     InputAudioRawFrame,
     OutputAudioRawFrame,
 )
@@ -22,7 +22,7 @@ RATE = 24000
 tasks: list[asyncio.Task[None]] = []
 
 
-class Echo(FrameProcessor):  # type: ignore[misc,unused-ignore]
+class Echo(FrameProcessor):  # type: ignore[misc,unused-ignore]  # of no known type
     async def process_frame(self, frame: Any, direction: Any) -> None:
         await super().process_frame(frame, direction)
         if isinstance(frame, InputAudioRawFrame):

@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -21,13 +22,16 @@ from websockets.asyncio.server import serve as serve_sockets
 
 from offhook.media.factory import PeerFactory
 from offhook.relay.bridged import BridgedCall
+from offhook.relay.calls import Calls
 from offhook.relay.model_legs import socket_leg
+from offhook.relay.records import CallRecord
 from offhook.relay.routes import policy_for
 from offhook.upstream.openai import OpenAIUpstream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+calls = Calls()
 SESSION: Mapping[str, Any] = {"type": "realtime", "model": "echo"}
 AUDIO = re.compile(r'"audio" ?: ?"([^"]*)"')
 SAID = {
@@ -77,7 +81,9 @@ async def answer(sdp: str) -> str:
     leg = socket_leg(upstream, SESSION)
     policy = policy_for(SESSION, fixed=True)
     call = BridgedCall(leg, policy, SESSION, peers, seconds=600)
-    tasks.append(asyncio.create_task(call.run()))
+    record = CallRecord(call.call_id, "echo", "bridged", time.time())
+    live = calls.begin(record, "grant", call.hang_up)
+    tasks.append(asyncio.create_task(call.run(live)))
     return await call.answer(sdp)
 
 
@@ -108,4 +114,5 @@ else:
     tasks: list[asyncio.Task[None]] = []
     upstream = OpenAIUpstream(started())
     peers = PeerFactory()
+    calls = Calls()
     serve(answer, run)

@@ -167,7 +167,7 @@ SCHEMAS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SCHEMAS)
 def test_the_least_value_is_valid(schema: dict[str, Any]) -> None:
     jsonschema.validate(least(one(schema)), schema)
