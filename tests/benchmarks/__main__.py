@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import media, offers, sessions, turns, websocket
+from tests.benchmarks import media, offers, quality, sessions, turns, websocket
 
 
 async def measure() -> None:
@@ -12,6 +12,7 @@ async def measure() -> None:
     await sessions.measure()
     await offers.measure()
     await websocket.measure()
+    await quality.measure()
     await media.measure()
 
 
