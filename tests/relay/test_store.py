@@ -300,3 +300,25 @@ async def test_old_calls_and_late_recordings_are_named(store: Store) -> None:
         "rec_1",
         "rec_4",
     }
+
+
+async def test_a_list_has_what_callers_said_first_and_the_recordings(
+    store: Store,
+) -> None:
+    second = replace(CALL, id="rtc_2")
+    silent = replace(CALL, id="rtc_3")
+    said = [
+        ("rtc_1", Entry("turn", "model", 0, 1, "Welcome.")),
+        ("rtc_1", Entry("tool", "caller", 1, 2, "no words")),
+        ("rtc_1", turn("", 3)),
+        ("rtc_1", turn("First.", 4)),
+        ("rtc_1", turn("Second.", 5)),
+        ("rtc_2", turn("Another.", 6)),
+        ("rtc_3", Entry("turn", "model", 0, 1, "Welcome.")),
+    ]
+    await store.write([CALL, second, silent], said, [RECORDING])
+    first = {"rtc_1": "First.", "rtc_2": "Another."}
+    assert await store.openings(["rtc_1", "rtc_2", "rtc_3", "rtc_4"]) == first
+    assert await store.openings([]) == {}
+    listed = (await store.find(CallQuery())).calls
+    assert await store.recordings_of(listed) == {"rec_1": RECORDING}

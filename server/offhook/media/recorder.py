@@ -95,7 +95,7 @@ class Recorder:
         self._events: list[str] = []
         self._size = 0
         self._paused: int | None = None  # since when, in ms
-        self._pauses: list[tuple[int, int]] = []
+        self._pauses: list[list[int]] = []
         self._detach: tuple[Callable[[], None], ...] = ()
         self._spool: Spool | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -191,7 +191,7 @@ class Recorder:
     def resume(self) -> None:
         """Record again."""
         if self._paused is not None:
-            self._pauses.append((self._paused, self._now_ms()))
+            self._pauses.append([self._paused, self._now_ms()])
             self._paused = None
 
     def _now_ms(self) -> int:

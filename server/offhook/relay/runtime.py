@@ -15,12 +15,13 @@ from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
 
     import httpx
 
     from offhook.media.factory import PeerFactory
+    from offhook.media.spool import Format
     from offhook.relay.store import Store
     from offhook.relay.studio import Studio
     from offhook.relay.writer import Writer
@@ -77,6 +78,7 @@ class Runtime:
         bridges: bool = False,
         writer: Writer | None = None,
         prepare: Callable[[], None] = lambda: None,
+        formats: Callable[[str], Sequence[Format]] = lambda _: (),
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -87,12 +89,14 @@ class Runtime:
             bridges: Whether there are calls to be bridged.
             writer: Is told of the calls; None where nothing is kept of them.
             prepare: Makes ready what these need; run in a thread.
+            formats: What recordings of an agent's calls are made of; see `Studio`.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
         self._bridges = bridges
         self._prepare = prepare
+        self._formats = formats
         self._endpoint = endpoint
         self._live = Owned(self._start)
         self._writer = writer
@@ -208,7 +212,7 @@ class Runtime:
             from offhook.relay.studio import Studio
         except ModuleNotFoundError as error:
             raise MissingExtra("media", str(error.name)) from None
-        async with Studio(await self._keeper.get()) as studio:
+        async with Studio(await self._keeper.get(), self._formats) as studio:
             yield studio
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:

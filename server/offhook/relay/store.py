@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    func,
     or_,
     select,
     update,
@@ -187,20 +186,25 @@ class Store:
 
     async def openings(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the callers' first words, by the ids of the calls that have any."""
-        spoken = [entries.c.kind == "turn", entries.c.who == "caller"]
-        chosen = select(calls.c.number).where(calls.c.id.in_(call_ids))
+        # A look at each call's first entries, however many more there are.
         first = (
-            select(func.min(entries.c.number))
-            .where(entries.c.call.in_(chosen), *spoken, entries.c.text != "")
-            .group_by(entries.c.call)
+            select(entries.c.text)
+            .where(
+                entries.c.call == calls.c.number,
+                entries.c.kind == "turn",
+                entries.c.who == "caller",
+                entries.c.text != "",
+            )
+            .order_by(entries.c.number)
+            .limit(1)
+            .scalar_subquery()
+            .label("text")
         )
         async with self._database.reading() as connection:
             openings = await connection.execute(
-                select(calls.c.id, entries.c.text)
-                .join(calls, calls.c.number == entries.c.call)
-                .where(entries.c.number.in_(first))
+                select(calls.c.id, first).where(calls.c.id.in_(call_ids))
             )
-            return {row.id: row.text for row in openings}
+            return {row.id: row.text for row in openings if row.text}
 
     async def recordings_of(
         self, listed: Iterable[CallRecord]
