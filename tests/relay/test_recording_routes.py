@@ -229,9 +229,8 @@ async def ask(url: str, targets: list[str]) -> tuple[list[str], bytes]:
         for begin in range(0, len(targets), 50):
             for number, target in enumerate(targets[begin : begin + 50]):
                 method = "DELETE" if number % 5 == 4 else "GET"
-                writer.write(
-                    f"{method} {target} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode()
-                )
+                asked = f"{method} {target} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n"
+                writer.write(asked.encode())
             for _ in targets[begin : begin + 50]:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
                 statuses.append(head.split(" ")[1])
