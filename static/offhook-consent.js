@@ -44,7 +44,8 @@ export class ConsentDialog {
     this.#agree.addEventListener("click", () => this.#answer(true));
     this.#decline.addEventListener("click", () => this.#answer(false));
     this.#cancel.addEventListener("click", () => this.#answer(undefined));
-    this.element.addEventListener("close", () => this.#answer(undefined)); // by Escape, too
+    // By Escape `cancel`, which is no later than that; `close` is.
+    for (const type of ["cancel", "close"]) this.element.addEventListener(type, () => this.#answer(undefined));
   }
 
   /**

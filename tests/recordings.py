@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import av
@@ -14,12 +15,30 @@ from offhook.audio import resample
 from offhook.protocol.ogg import Reader
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
 RATE = 24000
 _LOUD = 0.02  # of full scale
+# Where a relay of a test has what it records, and what is finished.
+SPOOL, KEPT = Path("offhook-data/spool"), Path("offhook-data/recordings")
+
+
+def spooled() -> list[Path]:
+    """The recordings that are being made."""
+    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
+
+
+async def kept() -> Path:
+    """Wait until one recording is finished and nothing else is left of it."""
+    async with asyncio.timeout(20):
+        while spooled() or not _finished():  # noqa: ASYNC110  # a folder tells nobody
+            await asyncio.sleep(0.05)
+    [folder] = _finished()
+    return folder
+
+
+def _finished() -> list[Path]:
+    return sorted(KEPT.glob("rec_*"))
 
 
 def track(folder: Path, name: str) -> bytes:

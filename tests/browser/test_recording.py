@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ import pytest
 from offhook.relay.app import create_app
 from offhook.settings import Settings
 from tests.media.calls import until
-from tests.recordings import about, track
+from tests.recordings import kept, spooled, track
 from tests.relays import serving
 
 if TYPE_CHECKING:
@@ -23,16 +22,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
 
-SPOOL = Path("offhook-data/spool")
 STARTED = "offhook.recording.started"
 STOPPED = "output_audio_buffer.stopped"
 ERRORS = """window.problems = [];
 document.querySelector("offhook-call").addEventListener(
   "recordingerror", ({ detail }) => window.problems.push(detail.code))"""
-
-
-def spooled() -> list[Path]:
-    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
 
 
 @asynccontextmanager
@@ -58,7 +52,7 @@ async def words(engines: Engines, pcm: bytes) -> str:
 async def test_a_tee_records_what_both_sides_hear(
     local_url: str, visit: Open, engines: Engines
 ) -> None:
-    script = (3.0, "What is seven times eight?", 4.0, "How do you spell dog?", 3.0)
+    script = (3.0, "What is seven times eight?", 3.5, "How do you spell dog?", 1.0)
     async with (
         relay(local_url, record="consent") as url,
         visit(*script) as visitor,
@@ -70,12 +64,11 @@ async def test_a_tee_records_what_both_sides_hear(
         await visitor.until(STOPPED)
         # Who is muted is silence in the recording, too.
         await visitor.page.click("#mute")
-        await visitor.page.wait_for_timeout(6000)
+        await visitor.page.wait_for_timeout(4500)
         _, heard = await visitor.sound("heard")
         await visitor.page.click("#call")
         await visitor.page.wait_for_selector("#status[data-state=disconnected]")
-        [folder] = spooled()
-        await until(lambda: about(folder)["state"] == "complete")
+        folder = await kept()
         assert visitor.console == []
         assert await visitor.page.evaluate("window.problems") == []
     said = await words(engines, track(folder, "caller"))

@@ -96,6 +96,12 @@ async def test_nobody_waits_for_what_has_no_end(ear: Ear) -> None:
     playback.stop()
     ear.say(WORDS[3])
     assert ear.followed == [WORDS[3]]
+    # Nor for what waited when it began.
+    ear.player.play(BEEP, LEVELS, under_speech=False, loop=False)
+    ear.say(WORDS[4])
+    ear.player.play(BEEP, LEVELS, under_speech=False, loop=True).stop()
+    ear.say(WORDS[5])
+    assert ear.followed == [WORDS[3], WORDS[5]]
 
 
 async def test_what_waited_is_heard_with_what_is_under_speech(ear: Ear) -> None:

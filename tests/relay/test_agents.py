@@ -22,11 +22,11 @@ VAD = {
 
 def test_without_agents_there_is_a_default_one() -> None:
     agents = Agents(source="agents")
-    name, session, media, leg, brain, record, cues = agents.find(None)
+    name, session, media, leg, brain, record, cues, formats = agents.find(None)
     assert agents.built_in
     assert (name, agents.names) == ("default", ["default"])
     assert (media, leg, brain, record) == ("direct", "webrtc", None, "never")
-    assert cues == {}
+    assert (cues, formats) == ({}, ())
     assert session["type"] == "realtime"
     assert session["model"] == "gpt-realtime-2.1"
     assert session["instructions"]
@@ -149,3 +149,15 @@ def test_an_agent_says_whether_its_calls_are_recorded() -> None:
     assert "record" not in agents.find("support").session
     with pytest.raises(SettingsError, match=r"sales\.record must be one of never, "):
         Agents({"sales": {"record": True}}, source="agents")
+
+
+def test_an_agent_says_what_its_recordings_are_to_be_had_as() -> None:
+    given = {"sales": {}, "support": {"record_formats": ["wav", "flac"]}}
+    agents = Agents(given, source="agents")
+    assert agents.find("sales").record_formats == ()
+    assert agents.find("support").record_formats == ("wav", "flac")
+    assert "record_formats" not in agents.find("support").session
+    wrongs: list[Any] = ["wav", ["mp3"], [{}]]
+    for wrong in wrongs:
+        with pytest.raises(SettingsError, match=r"sales\.record_formats must be"):
+            Agents({"sales": {"record_formats": wrong}}, source="agents")

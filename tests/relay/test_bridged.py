@@ -4,7 +4,6 @@ import asyncio
 import os
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -20,9 +19,8 @@ from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
-from tests.media.calls import until
 from tests.media.opus import decoded, loudness, tone
-from tests.recordings import about, events, track
+from tests.recordings import events, kept, spooled, track
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
 from tests.words import plain
@@ -664,11 +662,6 @@ async def test_a_call_that_has_to_be_recorded_ends_without_consent(
 
 
 YES = {"consent": {"recording": True}}
-SPOOL = Path("offhook-data/spool")
-
-
-def spooled() -> list[Path]:
-    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
 
 
 @LEGS
@@ -688,9 +681,9 @@ async def test_both_sides_are_recorded_with_what_is_announced(
             started = await caller.until("offhook.recording.started")
             caller.microphone.say(await speak("What is seven times eight?"))
             await caller.until("output_audio_buffer.stopped")
-            [folder] = spooled()
-            assert folder.name == started["recording_id"]
-        await until(lambda: about(folder)["state"] == "complete")
+            assert [folder.name for folder in spooled()] == [started["recording_id"]]
+        folder = await kept()
+        assert folder.name == started["recording_id"]
     heard = (await engines.recognise(track(folder, "model"))).lower()
     assert "is recorded" in heard
     assert "fifty-six" in heard
@@ -698,6 +691,8 @@ async def test_both_sides_are_recorded_with_what_is_announced(
     assert "seven times eight" in said
     kinds = {entry["event"]["type"] for entry in events(folder)}
     assert "response.done" in kinds
+    transcript = (folder / "transcript.txt").read_text("utf-8").lower()
+    assert "seven times eight" in transcript
 
 
 async def test_no_byte_before_the_consent_and_none_after_it_is_withdrawn(

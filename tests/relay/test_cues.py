@@ -10,7 +10,7 @@ from offhook import Sound
 from offhook.cli import main
 from offhook.errors import SettingsError
 from offhook.relay.agents import Agents
-from tests.media.opus import tone
+from tests.media.opus import loudness, tone
 from tests.waves import written
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def test_a_file_is_found_beside_the_agents_and_loaded_once(tmp_path: Path) -> No
     first = greeting.playable
     assert isinstance(first, Sound)
     assert len(first.pcm) == 12000
+    assert loudness(first.pcm, 440) == pytest.approx(0.125, rel=0.05)
+    assert greeting.how["gain_db"] == 0
     known.cues.load()
     assert greeting.playable is first
 

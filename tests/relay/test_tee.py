@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -13,7 +12,7 @@ from offhook.settings import Settings
 from tests.caller import calling, offer
 from tests.media.calls import until
 from tests.media.test_tee import Page
-from tests.recordings import about, track
+from tests.recordings import kept, spooled, track
 from tests.relays import Relay, error_of, serving
 
 if TYPE_CHECKING:
@@ -26,17 +25,12 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.anyio
 
-SPOOL = Path("offhook-data/spool")
 YES = {"consent": {"recording": True}}
 SAID = {
     "type": "message",
     "role": "user",
     "content": [{"type": "input_text", "text": "What is seven times eight?"}],
 }
-
-
-def spooled() -> list[Path]:
-    return sorted(SPOOL.iterdir()) if SPOOL.is_dir() else []
 
 
 @asynccontextmanager
@@ -92,9 +86,8 @@ async def test_what_both_sides_say_is_recorded_and_the_call_goes_on(
             page.microphone.say(await speak("What is seven times eight?"))
             page.model.say(await speak("It is sunny in Paris."))
             await until(lambda: not (page.microphone.pcm or page.model.pcm))
-        [folder] = spooled()
+        folder = await kept()
         assert folder.name == started["recording_id"]
-        await until(lambda: about(folder)["state"] == "complete")
         # The recorder has gone, and nobody in the call has noticed.
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
@@ -138,7 +131,7 @@ async def test_the_recording_ends_with_the_call(local_url: str) -> None:
             path = f"/v1/realtime/calls/{caller.call_id}/hangup"
             headers = {"Authorization": f"Bearer {key}"}
             assert (await relay.client.post(path, headers=headers)).is_success
-            await until(lambda: about(spooled()[0])["state"] == "complete")
+            await kept()
 
 
 async def test_only_the_caller_may_record_and_once(local_url: str) -> None:

@@ -194,7 +194,9 @@ class Player:
         self._leave()
         if self._backlog:
             self._backlog.hold()
-        elif waits:
+        if not waits:
+            self._backlog = None
+        elif not self._backlog:
             self._backlog = Backlog(self._onward, self._end_backlog)
 
     def _end_alone(self, ended: Callable[[], None]) -> None:

@@ -11,6 +11,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
 
 from offhook.audio import resample
+from offhook.audio.mixing import amplitude, pcm16
 from offhook.errors import InvalidRequest, SettingsError
 from offhook.media.codec import FRAME_BYTES, RATE, Encoder
 from offhook.media.files import read_pcm
@@ -76,6 +77,11 @@ class Sound:
     async def of_pcm(cls, pcm: bytes, rate: int = RATE) -> Self:
         """Take PCM16 mono."""
         return await asyncio.to_thread(lambda: cls(resample(pcm, rate, RATE)))
+
+    def at(self, gain_db: float) -> Sound:
+        """The same at another level; takes as long as making it."""
+        pcm = self.pcm.astype(np.float32) * np.float32(amplitude(gain_db))
+        return Sound(pcm16(pcm))
 
     def samples(self, *, loop: bool = False) -> Source:
         """The samples from the beginning on."""

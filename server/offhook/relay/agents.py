@@ -33,7 +33,8 @@ Session = dict[str, Any]
 DEFAULT = "default"
 
 # The keys of a table that are no fields of a session.
-_OURS = ("agent", "media", "leg", "record", "sounds")
+_OURS = ("agent", "media", "leg", "record", "record_formats", "sounds")
+_FORMATS: tuple[str, ...] = ("wav", "flac")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SERVER_VAD: Session = {
     "type": "server_vad",
@@ -72,6 +73,7 @@ class Agent(NamedTuple):
         leg: How the upstream is called where calls are bridged.
         cues: The sounds that its calls know by name.
         record: Whether calls are recorded; see `protocol.consent`.
+        record_formats: What recordings are to be had as, beside Ogg Opus.
         brain: An agent of openai-agents', whose tools and guardrails run here.
     """
 
@@ -82,6 +84,7 @@ class Agent(NamedTuple):
     brain: RealtimeAgent[Any] | None = None
     record: Record = "never"
     cues: Mapping[str, Cue] = MappingProxyType({})
+    record_formats: tuple[Literal["wav", "flac"], ...] = ()
 
 
 class Agents:
@@ -135,6 +138,10 @@ class Agents:
     def names(self) -> list[str]:
         """The agents' names, in the order of their file."""
         return list(self._agents)
+
+    def formats(self, name: str) -> tuple[Literal["wav", "flac"], ...]:
+        """What recordings of an agent's calls are to be had as, beside Ogg Opus."""
+        return self.find(name).record_formats
 
     @property
     def recorded(self) -> list[str]:
@@ -217,14 +224,13 @@ def _checked(source: str, name: str, fields: object, folder: Path) -> Agent:
             source,
             f"{name}.leg must be 'webrtc' or 'websocket', beside media = \"bridged\"",
         )
-    record = fields.get("record", "never")
-    if record not in RECORD:
-        raise _wrong(source, f"{name}.record must be one of {', '.join(RECORD)}")
     if "sounds" in fields and media == "direct":
         raise _wrong(source, f'{name}.sounds need media = "bridged" beside them')
+    record, formats = _recording(source, name, fields)
     cues = _cues(source, name, fields.get("sounds", {}), folder)
     try:
-        return Agent(name, complete(session), media, leg, brain, record, cues)
+        whole = complete(session)
+        return Agent(name, whole, media, leg, brain, record, cues, formats)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
 
@@ -248,6 +254,20 @@ def _brain(source: str, name: str, brain: Any) -> RealtimeAgent[Any]:
         raise _wrong(source, f"{name} must be a table, [{name}], or a RealtimeAgent")
     checked: RealtimeAgent[Any] = brain
     return checked
+
+
+def _recording(
+    source: str, name: str, fields: Mapping[str, Any]
+) -> tuple[Record, tuple[Any, ...]]:
+    record: Any = fields.get("record", "never")
+    if record not in RECORD:
+        raise _wrong(source, f"{name}.record must be one of {', '.join(RECORD)}")
+    formats = fields.get("record_formats", [])
+    if not isinstance(formats, list) or any(one not in _FORMATS for one in formats):
+        raise _wrong(
+            source, f"{name}.record_formats must be a list of {' and '.join(_FORMATS)}"
+        )
+    return record, tuple(formats)
 
 
 def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:

@@ -95,11 +95,15 @@ class Cue:
             )
 
     def load(self) -> None:
-        """Decode and encode its file; takes some 5 ms for a second of sound."""
+        """Decode and encode it; takes some 5 ms for a second of sound."""
         from offhook.media.sounds import Sound
 
         if self.playable is None and self._path is not None:
             self.playable = Sound.read(self._path)
+        if isinstance(self.playable, Sound) and not self.how["under_speech"]:
+            # What is heard alone is not mixed: its level is changed once, here.
+            gain_db, self.how["gain_db"] = self.how["gain_db"], 0.0
+            self.playable = self.playable.at(gain_db) if gain_db else self.playable
 
 
 class Cues:

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import MissingExtra
-from offhook.relay.masters import master
 from offhook.relay.owned import Owned
 from offhook.relay.recordings import Recordings
 from offhook.relay.storage import Storage
@@ -16,12 +15,13 @@ from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
 
     import httpx
 
     from offhook.media.factory import PeerFactory
+    from offhook.media.spool import Format
     from offhook.relay.store import Store
     from offhook.relay.studio import Studio
     from offhook.relay.writer import Writer
@@ -78,6 +78,7 @@ class Runtime:
         bridges: bool = False,
         writer: Writer | None = None,
         prepare: Callable[[], None] = lambda: None,
+        formats: Callable[[str], Sequence[Format]] = lambda _: (),
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -88,12 +89,14 @@ class Runtime:
             bridges: Whether there are calls to be bridged.
             writer: Is told of the calls; None where nothing is kept of them.
             prepare: Makes ready what these need; run in a thread.
+            formats: What recordings of an agent's calls are made of; see `Studio`.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
         self._bridges = bridges
         self._prepare = prepare
+        self._formats = formats
         self._endpoint = endpoint
         self._live = Owned(self._start)
         self._writer = writer
@@ -191,7 +194,7 @@ class Runtime:
             self._writer,
             Storage.at(settings.recordings or str(data / "recordings")),
             data / "spool",
-            master,
+            _master,
             settings.keep_days * 86400,
         )
 
@@ -209,7 +212,7 @@ class Runtime:
             from offhook.relay.studio import Studio
         except ModuleNotFoundError as error:
             raise MissingExtra("media", str(error.name)) from None
-        async with Studio(await self._keeper.get()) as studio:
+        async with Studio(await self._keeper.get(), self._formats) as studio:
             yield studio
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
@@ -243,3 +246,14 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         # One call's failure must not end the others in the group.
         _log.exception("a call failed")
+
+
+async def _master(
+    folder: Path, progress: Callable[[float], None]
+) -> tuple[float, list[Path]]:
+    try:
+        # Loaded only when needed: it brings the media extra with it.
+        from offhook.media.mastering import master
+    except ModuleNotFoundError as error:
+        raise MissingExtra("media", str(error.name)) from None
+    return await master(folder, progress)

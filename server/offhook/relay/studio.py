@@ -13,11 +13,12 @@ from offhook.media.disk import Disk
 from offhook.media.recorder import Recorder
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
     from pathlib import Path
     from typing import Any
 
     from offhook.media.path import Tap
+    from offhook.media.spool import Format
     from offhook.relay.calls import LiveCall
     from offhook.relay.records import CallRecord, RecordingRecord
 
@@ -62,10 +63,14 @@ class Studio:
 
     Args:
         kept: What becomes of them.
+        formats: Gives what is made of them beside Ogg Opus, for the agent of this name.
     """
 
-    def __init__(self, kept: Kept) -> None:
+    def __init__(
+        self, kept: Kept, formats: Callable[[str], Sequence[Format]] = lambda _: ()
+    ) -> None:
         self._kept = kept
+        self._formats = formats
         self._disk = Disk()
         self._stack = AsyncExitStack()
         # Mastering takes a whole core: one at a time.
@@ -111,6 +116,7 @@ class Studio:
             self._disk,
             call={"id": call.record.id, "agent": call.record.agent},
             tee=sides.tee,
+            formats=self._formats(call.record.agent),
             failed=lambda why: call.mark("recording.failed", why=why),
         )
         try:

@@ -15,6 +15,7 @@ from offhook.errors import InvalidRequest, MissingExtra
 
 try:
     from offhook.media.disk import Disk
+    from offhook.media.mastering import master
     from offhook.media.recorder import Recorder
     from offhook.transports.pace import Pace
 except ModuleNotFoundError as error:
@@ -150,5 +151,7 @@ class Recording:
     async def _finish(self) -> None:
         try:
             await self._stack.aclose()
+            if self.folder:
+                await master(self.folder)
         except Exception:
             _log.exception("the recording in %s is not whole", self.folder)
