@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _CALLS = 200
-# What is loaded once, threads of the pool and what a heap needs have come after so many.
+# What is loaded once, the pool's threads and what a heap needs come with the first.
 _FIRST = 100
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
