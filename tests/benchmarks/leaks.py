@@ -1,7 +1,9 @@
 """What a relay has left of calls that are over: 200 bridged ones, one after the other.
 
 The relay is this process; the endpoint that answers and the callers are others. Both
-sides of each call come up, the caller hears a packet, and one of the two hangs up.
+sides of each call come up, the caller hears a packet, and one of the two hangs up. The
+store's pool may open another connection meanwhile: a thread and two descriptors, up to
+five times.
 """
 
 from __future__ import annotations
