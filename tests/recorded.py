@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
+    from offhook.relay.recordings import Master
+
 KEEP_SECONDS = 1000.0
 SOUND = bytes(range(256)) * 40
 CALL = CallRecord("rtc_1", "support", "bridged", 100.0, ended=160.0)
@@ -77,7 +79,9 @@ class Kept:
 
 
 @asynccontextmanager
-async def keeping(data: Path, url: str | None = None) -> AsyncIterator[Kept]:
+async def keeping(
+    data: Path, url: str | None = None, master: Master | None = None
+) -> AsyncIterator[Kept]:
     """Open what is kept in a folder, as a process does."""
     async with Store.open(f"sqlite:///{data / 'calls.db'}") as store:
         writer, masters = Writer(), Masters()
@@ -87,7 +91,7 @@ async def keeping(data: Path, url: str | None = None) -> AsyncIterator[Kept]:
             return store
 
         recordings = Recordings(
-            opened, writer, storage, data / "spool", masters, KEEP_SECONDS
+            opened, writer, storage, data / "spool", master or masters, KEEP_SECONDS
         )
         yield Kept(store, writer, recordings, masters, data)
 

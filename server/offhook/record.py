@@ -12,9 +12,10 @@ from urllib.parse import urljoin, urlsplit
 import httpx
 
 from offhook.addresses import is_loopback
-from offhook.call import call, target_of
+from offhook.call import call
 from offhook.errors import InvalidRequest, NotFound, UpstreamError, redact
 from offhook.protocol.journal import Journal
+from offhook.target import target_of
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 
 if TYPE_CHECKING:

@@ -254,7 +254,7 @@ class Settings(NetworkSettings):
     operator_token: SecretStr | None = Field(
         None,
         min_length=16,
-        description="opens /calls (none: open at this machine only)",
+        description="opens /calls, recordings, /metrics (none: at this machine only)",
     )
     grant_seconds: int = Field(
         60, ge=10, le=7200, description="how long a grant may wait for its call"

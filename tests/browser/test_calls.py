@@ -17,7 +17,7 @@ from playwright.async_api import expect
 from offhook import create_app
 from offhook.protocol.entries import Entry
 from offhook.relay.recordings import MEDIA_TYPES
-from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
+from offhook.relay.records import CallRecord, RecordingRecord, StoredFile, recording_id
 from offhook.relay.storage import Storage
 from offhook.relay.store import Store
 from offhook.settings import Settings
@@ -35,6 +35,8 @@ pytestmark = [pytest.mark.anyio, pytest.mark.timeout(60)]
 
 TOKEN = "canary-operator-token"
 URL = "sqlite:///calls.db"
+RECORDING = recording_id()
+SOUND = f"../recordings/{RECORDING}/call.opus"
 RATE = 48_000
 SECONDS = 12
 EVIL = "<img src=x onerror='window.evil=1'><script>window.evil=2</script>"
@@ -82,13 +84,13 @@ async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[s
     """Serve the pages of two calls, of which one was recorded."""
     made = [folder / "call.opus", folder / "peaks.json"]
     made[1].write_text(json.dumps(sound(made[0])))
-    await Storage.at("offhook-data/recordings").put("rec_1", made)
+    await Storage.at("offhook-data/recordings").put(RECORDING, made)
     files = {
         file.name: StoredFile(file.stat().st_size, MEDIA_TYPES[file.suffix])
         for file in made
     }
     began = time.time() - 3600
-    recorded = RecordingRecord("rec_1", "rtc_1", began, "ready", files=files)
+    recorded = RecordingRecord(RECORDING, "rtc_1", began, "ready", files=files)
     first = CallRecord("rtc_1", EVIL, "bridged", began, ended=began + 12, turns=4)
     second = CallRecord("rtc_2", "sales", "phone", began, ended=began + 1)
     async with Store.open(URL) as store:
@@ -121,6 +123,7 @@ async def reading(
     """Open a page, on whose console nothing may be said."""
     context = await browser.new_context(**given)
     page = await context.new_page()
+    await page.clock.install()  # it runs, and can be sent ahead
     console: list[str] = []
     page.on("console", lambda message: console.append(message.text))
     page.on("pageerror", lambda error: console.append(str(error)))
@@ -193,6 +196,21 @@ async def test_a_call_is_played_and_the_transcript_follows_and_leads(
         )
         await page.locator("#latency rect").nth(1).click()
         await is_at(page, 9.5)
+        await page.get_by_role("button", name="Previous turn").click()
+        await is_at(page, 8)
+        # A part of the line, larger, with the place in it.
+        await page.get_by_role("button", name="Show less of the call").click()
+        await page.get_by_role("button", name="Show less of the call").click()
+        box = await page.locator("#caller-wave path").bounding_box()
+        assert box
+        assert box["width"] == pytest.approx(4 * track["width"], rel=0.01)
+        line = await page.locator("#head").bounding_box()
+        assert line
+        assert track["x"] <= line["x"] <= track["x"] + track["width"]
+        await page.get_by_role("button", name="Show more of the call").click()
+        await page.get_by_role("button", name="Show more of the call").click()
+        out = page.get_by_role("button", name="Show more of the call")
+        await expect(out).to_be_disabled()
 
 
 # How loud each ear is, of all that goes through Web Audio.
@@ -304,7 +322,7 @@ async def test_without_javascript_all_can_be_read(
         assert await page.locator("#track rect").count() == 5
         assert await page.locator("#latency rect").count() == 2
         link = page.get_by_role("link", name="0:04")
-        assert await link.get_attribute("href") == "../recordings/rec_1/call.opus#t=4.0"
+        assert await link.get_attribute("href") == SOUND + "#t=4.0"
         await page.get_by_text("Delete this call").click()
         await page.get_by_role("button", name="Delete for good").click()
         await page.wait_for_url(f"{url}/calls")
@@ -323,9 +341,11 @@ async def test_what_is_to_come_is_told(browser: Browser, tmp_path: Path) -> None
             progress = page.locator("#progress")
             await expect(progress).to_have_attribute("value", "0.25")
             await store.write([], [("rtc_3", SAID[0])], [replace(making, progress=0.5)])
+            await page.clock.fast_forward(2000)
             await expect(told).to_contain_text("One more line.")
             await expect(progress).to_have_attribute("value", "0.5")
             await store.write([], [], [replace(making, state="ready", progress=1.0)])
+            await page.clock.fast_forward(2000)
             await expect(told).to_contain_text("The recording is ready.")
             await page.get_by_role("link", name="Load the page again").click()
             await expect(
@@ -358,9 +378,19 @@ async def test_mounted_and_signed_in(browser: Browser, tmp_path: Path) -> None:
         await expect(token).to_be_visible()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 360)])
+@pytest.mark.parametrize(
+    ("scheme", "width", "paths"),
+    [
+        ("light", 1280, ("calls", "calls/rtc_1")),
+        ("dark", 360, ("calls?text=nothing", "calls/rtc_1", "calls/rtc_9")),
+    ],
+)
 async def test_accessible(
-    browser: Browser, tmp_path: Path, scheme: Literal["light", "dark"], width: int
+    browser: Browser,
+    tmp_path: Path,
+    scheme: Literal["light", "dark"],
+    width: int,
+    paths: tuple[str, ...],
 ) -> None:
     axe = (MODULES / "axe-core/axe.min.js").read_text()
     run = (
@@ -369,9 +399,13 @@ async def test_accessible(
     )
     size: ViewportSize = {"width": width, "height": 740}
     async with relay(tmp_path) as url:
-        for path in ("calls", "calls?text=nothing", "calls/rtc_1", "calls/rtc_2"):
+        for path in paths:
             async with reading(
-                browser, f"{url}/{path}", color_scheme=scheme, viewport=size
+                browser,
+                f"{url}/{path}",
+                said=path.endswith("9"),  # that there is no such call
+                color_scheme=scheme,
+                viewport=size,
             ) as page:
                 await page.evaluate(axe)
                 assert await page.evaluate(run) == [], path

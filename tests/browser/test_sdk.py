@@ -11,7 +11,7 @@ from starlette.routing import Mount
 
 from offhook import create_app
 from offhook.settings import Settings
-from tests.browser.site import SDK, site
+from tests.browser.site import CALL, SDK, site
 from tests.relays import serving
 from tests.witness import Witness
 from tests.words import plain
@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
 
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
-
-# What the SDK's own guide says, but for the two addresses.
-CALL = """async (voice) => {
-  const { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebRTC } = OpenAIAgentsRealtime;
-  const minted = await fetch(`${voice}/v1/realtime/client_secrets`, { method: "POST" });
-  const { value } = await minted.json();
-  const agent = new RealtimeAgent({ name: "Greeter", instructions: "Be brief." });
-  const transport = new OpenAIRealtimeWebRTC({ baseUrl: `${voice}/v1/realtime/calls` });
-  const session = new RealtimeSession(agent, { transport });
-  window.session = session;
-  window.problems = [];
-  session.on("error", (error) => window.problems.push(JSON.stringify(error)));
-  await session.connect({ apiKey: value });
-  return transport.callId;
-}"""
 
 
 async def talk(visitor: Visitor, engines: Engines, page: str, voice: str) -> None:

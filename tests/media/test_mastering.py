@@ -17,7 +17,7 @@ from offhook.errors import InvalidRequest, ServerError
 from offhook.media.disk import Disk
 from offhook.media.mastering import main, master, run
 from offhook.media.recorder import Recorder
-from offhook.media.spool import TRACKS, About
+from offhook.media.spool import TRACKS, About, lock
 from offhook.protocol.entries import Entry
 from offhook.relay.app import create_app
 from offhook.settings import Settings
@@ -142,6 +142,20 @@ async def test_one_that_is_being_made_is_not_over(tmp_path: Path) -> None:
     async with Disk() as disk, Recorder(tmp_path / "rec_1", disk):
         with pytest.raises(InvalidRequest, match="wait for its end"):
             run(tmp_path / "rec_1", lambda done: None)
+
+
+async def test_one_that_another_process_makes_is_left_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "rec_1"
+    spooled(folder, 3, say(3), say(3))
+    part = folder / "call.opus.part"
+    part.write_bytes(b"of the other one")
+    with (folder / "caller.opus").open("rb") as file:
+        assert lock(file.fileno())
+        with pytest.raises(ServerError, match="being made already"):
+            await master(folder)
+        assert part.exists()
+    assert await master(folder)
+    assert not part.exists()
 
 
 async def test_cancelled_it_ends_at_once_and_leaves_what_was_recorded(

@@ -15,6 +15,7 @@ from offhook.media import disk as disks
 from offhook.media.disk import Disk
 from offhook.media.leg import Leg, couple
 from offhook.media.recorder import Recorder, without_audio
+from offhook.media.recovery import recovered
 from offhook.media.sounds import Sound
 from offhook.media.spool import About
 from tests.media.clicks import tracks
@@ -136,7 +137,11 @@ async def test_events_are_kept_with_their_times_and_without_audio(
     [
         (
             {"type": "response.output_audio.delta", "delta": "AA==", "item_id": "i"},
-            {"type": "response.output_audio.delta", "item_id": "i"},
+            {
+                "type": "response.output_audio.delta",
+                "item_id": "i",
+                "delta_length": 4,
+            },
         ),
         (
             {"type": "response.output_audio_transcript.delta", "delta": "Hi"},
@@ -205,6 +210,42 @@ async def test_a_disk_that_hangs_does_not_keep_the_call(
         held.set()
     assert recorder.about is None
     assert "hangs" in told[0]
+
+
+async def test_cancelled_it_is_written_to_its_end_all_the_same(tmp_path: Path) -> None:
+    folder, held, begun = tmp_path / "rec_1", threading.Event(), asyncio.Event()
+
+    async def record(disk: Disk) -> None:
+        async with Recorder(folder, disk) as recorder:
+            recorder.heard(packet(1), time.monotonic())
+            disk.post(held.wait, 1)
+            begun.set()
+
+    async with Disk() as disk:
+        task = asyncio.create_task(record(disk))
+        await begun.wait()
+        await asyncio.sleep(0)  # it waits for the disk
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        held.set()
+    assert heard(folder, "model.opus") == [packet(1).payload]
+    assert About.read(folder).state == "complete"
+
+
+async def test_cancelled_before_it_begins_it_holds_no_file(tmp_path: Path) -> None:
+    folder, held = tmp_path / "rec_1", threading.Event()
+    async with Disk() as disk:
+        disk.post(held.wait, 1)
+        task = asyncio.create_task(Recorder(folder, disk).__aenter__())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        held.set()
+    about = recovered(folder)  # which nobody records into
+    assert about is not None
+    assert about.state == "recovered"
 
 
 async def test_many_recordings_share_a_disk(tmp_path: Path, disk: Disk) -> None:

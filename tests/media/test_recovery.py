@@ -150,12 +150,12 @@ def test_whatever_is_lost_the_end_can_be_written_again(tmp_path: Path) -> None:
 
 def test_what_is_whole_stays_as_it_is(tmp_path: Path) -> None:
     folder = tmp_path / "rec_1"
-    done = record(folder, 3).close(3.0, [(1, 2)])
+    done = record(folder, 3).close(3.0, [[1, 2]])
     times = [path.stat().st_mtime_ns for path in folder.iterdir()]
     about = recovered(folder)
     assert about is not None
     assert about.state == "complete"
-    assert about.length_ms == done.length_ms
+    assert about == done
     assert times == [path.stat().st_mtime_ns for path in folder.iterdir()]
 
 

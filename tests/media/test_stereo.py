@@ -46,6 +46,20 @@ def test_what_fails_leaves_no_file_that_looks_whole(tmp_path: Path) -> None:
     assert master_name("opus") == "call.opus"
 
 
+def test_a_page_that_was_changed_is_silence(tmp_path: Path) -> None:
+    record(tmp_path, tone(440, 2), tone(1200, 2))
+    writer, said = ogg.Writer(1), encoded(tone(440, 2))
+    pages = [writer.heads(), *(writer.pages(said[n : n + 25]) for n in (0, 25, 50, 75))]
+    pages[2] = pages[2][:100] + b"x" + pages[2][101:]
+    (tmp_path / TRACKS[0]).write_bytes(b"".join(pages[:4]))  # the last is lost
+    with Stereo(tmp_path, []) as stereo:
+        heard = np.concatenate(list(stereo.blocks()))[:, 0]
+    assert len(heard) == 96000 - ogg.PRE_SKIP
+    loud = [bool(abs(heard[at : at + 4800]).max() > 1000) for at in (0, 30000, 50000)]
+    assert loud == [True, False, True]
+    assert not heard[73000:].any()
+
+
 def test_a_packet_that_is_malformed_lasts_no_time(tmp_path: Path) -> None:
     record(tmp_path, tone(440, 1), tone(1200, 1))
     writer = ogg.Writer(1)

@@ -4,6 +4,8 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from offhook.protocol.guard import Act, Expel, Guard, Restore, Surrender
 from offhook.protocol.session_config import effective, merged
@@ -239,3 +241,44 @@ def test_odd_sessions_break_nothing(session: Any) -> None:
     guard = Guard(SESSION)
     guard.take({"type": "session.updated", "session": session}, 0.0)
     guard.take({"type": "error", "error": {"event_id": []}}, 0.0)
+
+
+PATCHES: list[dict[str, Any]] = [
+    {},
+    {"instructions": "Be rude."},
+    {"instructions": "Be kind."},
+    {"tools": []},
+    {"tools": [TOOL]},
+    {"tool_choice": "none"},
+    {"prompt": {"id": "pmpt_1"}},
+    {"max_output_tokens": 1},
+    {"audio": {"output": {"voice": "ash"}}},
+    {"audio": {"output": {"speed": 0.5}}},
+    {"audio": {"input": {"transcription": {"prompt": "mine"}}}},
+    {"audio": {"input": {"turn_detection": None}}},
+    {"output_modalities": ["text"]},
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(PATCHES), st.booleans()), max_size=12))
+def test_whatever_is_tried_the_session_stays_or_the_call_ends(
+    tries: list[tuple[dict[str, Any], bool]],
+) -> None:
+    """Whether what puts it back arrives before the next try, or after it."""
+    upstream = Upstream()
+    own = copy.deepcopy(upstream.session)
+    waiting: list[Restore] = []
+    for patch, at_once in tries:
+        act = upstream.update(**patch)
+        if isinstance(act, Restore):
+            waiting.append(act)
+        while at_once and waiting:
+            upstream.restore(waiting.pop())
+    while waiting:
+        upstream.restore(waiting.pop())
+    assert sum(isinstance(act, Restore) for act in upstream.acts) <= 1
+    if not any(isinstance(act, Expel) for act in upstream.acts):
+        for key in ("instructions", "tools", "tool_choice", "prompt"):
+            assert upstream.session[key] == own[key]
+        assert upstream.session["audio"]["output"]["voice"] == "cedar"
+        assert upstream.guard.deadline is None

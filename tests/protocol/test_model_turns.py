@@ -127,6 +127,27 @@ def test_the_pace_of_a_call_is_learnt_from_what_was_heard_whole() -> None:
     assert turn.text == "one two"
 
 
+@pytest.mark.parametrize(
+    ("words", "heard"),
+    [
+        ("1, 2, 3, 4, 5, 6, 7, 8, 9, 10", "1, 2, 3,"),
+        ("一二三四五六七八九十", "一二三四五六七八"),
+        ("one two three four five six seven", "one two three four five"),
+    ],
+)
+def test_what_takes_longer_to_say_is_not_taken_for_heard(
+    words: str, heard: str
+) -> None:
+    turn, _ = told(
+        (0, said(words)),
+        (0, buffer("started")),
+        (0, done()),
+        (1_500, buffer("cleared")),
+        (1_500, cut(1_500)),
+    )
+    assert turn.text == heard
+
+
 def test_of_several_items_those_before_the_cut_were_heard() -> None:
     turn, _ = told(
         (0, said("First.", "i")),
@@ -152,6 +173,19 @@ def test_over_a_websocket_audio_is_heard_from_when_it_comes() -> None:
         (2_111, {"type": "another"}),
     )
     assert times(turn) == (ABC, 110, 1_110)
+
+
+def test_audio_is_as_long_as_its_format_says() -> None:
+    output = {"format": {"type": "audio/pcmu"}}
+    session = {"type": "session.updated", "session": {"audio": {"output": output}}}
+    (turn,) = told(
+        (0, session),
+        (100, said()),
+        (110, audio(100)),  # a sixth of the bytes
+        (130, done()),
+        (3_000, {"type": "another"}),
+    )
+    assert turn.ends_ms == 710
 
 
 def test_over_a_websocket_a_truncation_is_an_interruption() -> None:

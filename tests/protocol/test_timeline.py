@@ -9,16 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from offhook.audio import opus
-from offhook.protocol.rtp import CLOCK_RATE, Packet
+from offhook.protocol.rtp import CLOCK_RATE, Packet, Stream, parse
 from offhook.protocol.timeline import Timeline
-from tests.protocol.sources import network, recorded, send
+from tests.protocol.sources import Sent, network, recorded, send
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
-
-    from tests.protocol.sources import Sent
 
 # Of 10, 20, 40 and 60 ms, for speech.
 TOCS = {10: 0x40, 20: 0x48, 40: 0x50, 60: 0x58}
@@ -332,3 +330,21 @@ def test_whatever_happens_a_packet_is_heard_when_it_was_said(
     # Those that were late just before their source stood still may be taken to be after
     # that, and where packets are few, some before too few others.
     assert (abs(errors) >= 10).sum() <= (6 if ms == 60 else 2) * len(stalls)
+
+
+def test_what_our_own_stream_sends_is_heard_when_it_was_sent() -> None:
+    # A model that speaks, sounds and pauses: its pauses are rounded to whole frames.
+    rng, stream, sent = random.Random(2), Stream(7, 111, 100, 9600), list[Sent]()
+    payload, at = tagged(), 0.0
+    for _ in range(200):
+        at += rng.uniform(0.03, 1.5)
+        for _ in range(rng.randrange(5, 100)):
+            packet = parse(stream.emit(payload(len(sent)), at))
+            assert packet
+            sent.append(Sent(len(sent), at, at, packet))
+            at += 0.02
+        stream.leave()
+    timeline, payloads = recorded(sent, at, live=False)
+    errors = errors_ms(sent, payloads, missing=timeline.left_out)
+    assert timeline.left_out < 0.02 * len(sent)
+    assert abs(errors).max() < 10

@@ -88,7 +88,11 @@ def test_a_recording_leads_to_its_files() -> None:
     assert sound.offset == 0.5
     assert sound.audio == "../recordings/rec_1/call.opus"
     assert sound.peaks == "../recordings/rec_1/peaks.json"
-    assert [file.name for file in sound.files] == ["call.opus", "caller.opus"]
+    assert [file.name for file in sound.files] == [
+        "call.opus",
+        "caller.opus",
+        "events.jsonl",
+    ]
     assert sound.files[0].size == "5 kB"
     assert not sound.is_coming
 
@@ -128,7 +132,7 @@ def test_figures_have_names_and_units() -> None:
     assert list(figures(given)) == [
         ("Responses", "1,234"),
         ("Tokens input audio", "7"),
-        ("Jitter", "11.35 ms"),
+        ("Jitter", "11.3 ms"),
         ("Loss", "0.5 %"),
         ("Transcribed", "2 s"),
         ("First audio", "1, 2 ms"),
@@ -147,15 +151,16 @@ def test_each_side_of_the_network_has_its_column() -> None:
             "model_packets_sent": 40,
             "model_packets_missed": 2,
             "cpu_seconds": 0.5,
+            "first_audio_ms": 700,
             "caller_dropped_stranger": 3,
         }
     )
     assert rows == [
-        ("Packets received", ["990", "0"]),
-        ("Lost on the way here", ["10 (1.0 %)", "0"]),
+        ("Packets from it", ["990", "0"]),
+        ("Lost of them", ["10 (1.0 %)", "0"]),
         ("Jitter", ["4.25 ms", ""]),
-        ("Packets sent", ["", "40"]),
-        ("Lost on the way there", ["", "2 (5.0 %)"]),
+        ("Packets to it", ["", "40"]),
+        ("Lost of these", ["", "2 (5.0 %)"]),
     ]
     assert left == {"cpu_seconds": 0.5, "caller_dropped_stranger": 3}
     assert connection({}) == ([], {})

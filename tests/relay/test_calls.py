@@ -97,3 +97,28 @@ async def test_who_hangs_up_first_says_why() -> None:
     assert call.hung_up.is_set()
     calls.end(call, "caller")
     assert witness.ended_calls[0].reason == "guard"
+
+
+async def test_who_listens_hears_each_event_and_harms_nobody() -> None:
+    heard: list[str] = []
+    call = Calls().begin(record(), "grant", hang_up)
+
+    def fail(event: dict[str, str]) -> None:
+        raise LookupError(event)
+
+    call.listen(fail)
+    end = call.listen(lambda event: heard.append(event["type"]))
+    call.take({"type": "response.created"})
+    end()
+    call.take({"type": "response.done"})
+    assert heard == ["response.created"]
+    assert not call.over.is_set()
+    call.end("caller")
+    assert call.over.is_set()
+
+
+def test_a_call_says_what_its_caller_agreed_to() -> None:
+    call = Calls().begin(record(), "grant", hang_up)
+    assert call.record.consent is None
+    call.consented(True)
+    assert call.record.consent is True

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -9,12 +10,13 @@ import pytest
 
 from offhook.errors import NotFound
 from offhook.relay.keeper import Keeper
-from tests.recorded import CALL, DOWN, KEEP_SECONDS, Kept, keeping
+from tests.recorded import CALL, DOWN, Kept, keeping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from offhook.relay.records import RecordingRecord
     from offhook.relay.store import Store
 
 pytestmark = pytest.mark.anyio
@@ -83,18 +85,24 @@ async def test_a_store_that_is_down_is_told_once_and_loses_nothing(
 async def test_it_finishes_what_was_left_and_deletes_what_is_over(
     opening: Opening, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept, keeper = opening.kept, opening.keeper()
+    kept, now = opening.kept, time.time()
     old = await kept.record(now=100.0)
     async with keeping(kept.data) as dead:
-        await dead.store.write([replace(CALL, id="rtc_2", ended=None)])
-        record, folder = dead.recordings.begin(replace(CALL, id="rtc_2"), 1000.0)
+        call = replace(CALL, id="rtc_2", began=now, ended=None)
+        dead.writer.began(call)
+        record, folder = dead.recordings.begin(call, now)
         dead.write(folder, "rtc_2")
         await dead.writer.flush(dead.store)
 
-    await keeper.tend(100.0 + KEEP_SECONDS)
-
-    with pytest.raises(NotFound):
-        await kept.recordings.find(old.id)
-    assert (await kept.recordings.find(record.id)).state == "ready"
+    async with asyncio.timeout(10), opening.keeper().running():
+        while [await state(kept, r) for r in (old, record)] != ["none", "ready"]:
+            await asyncio.sleep(0.01)
     assert (await kept.store.call("rtc_2")).reason == "server_lost"
     assert "1 calls were open" in caplog.text
+
+
+async def state(kept: Kept, record: RecordingRecord) -> str:
+    try:
+        return (await kept.recordings.find(record.id)).state
+    except NotFound:
+        return "none"

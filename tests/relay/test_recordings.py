@@ -4,16 +4,22 @@ import asyncio
 import errno
 import logging
 import os
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import av
 import pytest
 
 from offhook.errors import InvalidRequest, NotFound, ServerError
+from offhook.media.mastering import master
 from offhook.protocol.entries import Entry
 from offhook.relay.recordings import Recordings
 from offhook.relay.records import CallQuery, StoredFile
 from offhook.relay.storage import Storage
+from offhook.relay.store import BEAT_SECONDS
 from tests.recorded import CALL, DOWN, KEEP_SECONDS, SOUND, Kept, keeping
 
 if TYPE_CHECKING:
@@ -190,7 +196,7 @@ async def test_a_full_disk_is_told_once_and_the_recording_waits(
     local.masters.fails = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     record = await local.record()
     assert (record.state, record.error) == ("failed", "No space left on device")
-    await local.recordings.recover()  # not again at once
+    await local.recordings.recover(time.time())  # not again at once
     assert local.masters.mastered == 1
     again = await local.recordings.finish(record)
     assert (again.state, local.masters.mastered) == ("failed", 2)
@@ -214,13 +220,37 @@ async def test_a_storage_that_is_down_costs_nothing(
 
     (tmp_path / "data/recordings").unlink()
     async with keeping(tmp_path / "data") as another:  # the next start
-        await another.recordings.recover()
+        await another.recordings.recover(time.time())
         assert await heard(another, record.id) == SOUND
         assert local.names() == [
             f"recordings/{record.id}",
             f"recordings/{record.id}/call.opus",
             f"recordings/{record.id}/transcript.txt",
         ]
+
+
+async def test_a_server_that_is_killed_leaves_a_recording_that_is_finished(
+    tmp_path: Path,
+) -> None:
+    data = tmp_path / "data"
+    kill_a_server(data)
+    [folder] = (data / "spool").iterdir()
+
+    async with keeping(data, master=master) as kept:
+        await kept.recordings.recover(time.time())
+        assert folder.exists()  # it may live yet
+        await kept.store.beat(time.time() + 4 * BEAT_SECONDS)
+        await kept.recordings.recover(time.time())
+        done = await kept.recordings.find(folder.name)
+        assert (done.state, done.error) == ("ready", None)
+        assert 1.0 <= (done.seconds or 0) <= 2.5  # of 2 at most 1 is lost
+        assert {"call.opus", "timeline.json", "peaks.json"} < done.files.keys()
+        assert done.files["call.opus"].bytes > 1000
+        assert (await kept.store.call("rtc_1")).reason == "server_lost"
+    assert not folder.exists()
+    with av.open(data / "recordings" / done.id / "call.opus") as sound:
+        seconds = sum(f.samples for f in sound.decode(audio=0)) / 48_000
+    assert seconds == pytest.approx(done.seconds, abs=0.1)
 
 
 async def test_one_of_those_who_live_finishes_what_the_dead_left(
@@ -233,13 +263,15 @@ async def test_one_of_those_who_live_finishes_what_the_dead_left(
         dead.write(folder)
         await dead.writer.flush(dead.store)
         async with keeping(data) as one:
-            await one.recordings.recover()  # it lives
+            await one.recordings.recover(time.time())  # it lives
             assert one.masters.mastered == 0
     async with keeping(data) as one, keeping(data) as two:
-        await asyncio.gather(*(e.recordings.recover() for e in (one, two) * 3))
+        await asyncio.gather(
+            *(e.recordings.recover(time.time()) for e in (one, two) * 3)
+        )
         assert one.masters.mastered + two.masters.mastered == 1
         assert await heard(two, record.id) == SOUND
-        await one.recordings.recover()
+        await one.recordings.recover(time.time())
         assert (await one.store.call("rtc_1")).reason == "server_lost"
 
 
@@ -248,14 +280,30 @@ async def test_a_recording_that_the_store_never_heard_of_is_finished(
 ) -> None:
     folder = local.data / "spool" / f"rec_{'0' * 32}"
     local.write(folder)
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())
     assert local.masters.mastered == 0  # its process may be about to tell
     for path in folder.iterdir():
         os.utime(path, (0, 0))
     (local.data / "spool/other").mkdir()
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())  # tells the store
+    await local.recordings.recover(time.time())
     assert await heard(local, folder.name) == SOUND
     assert (await local.recordings.find(folder.name)).call == "rtc_1"
+
+
+async def test_what_another_machine_deleted_is_not_made_again(local: Kept) -> None:
+    local.masters.fails = OSError(errno.ENOSPC, "full")
+    record = await local.record()
+    await local.recordings.recover(time.time())
+    # From where this spool cannot be reached.
+    await local.store.delete_recording(record.id)
+    for path in (local.data / "spool" / record.id).iterdir():
+        os.utime(path, (0, 0))
+    await local.recordings.recover(time.time())
+    await local.recordings.recover(time.time())
+    assert local.names() == []
+    with pytest.raises(NotFound):
+        await local.recordings.find(record.id)
 
 
 async def test_a_start_after_a_death_at_the_last_moment(local: Kept) -> None:
@@ -263,7 +311,7 @@ async def test_a_start_after_a_death_at_the_last_moment(local: Kept) -> None:
     record = await local.record()
     folder = local.data / "spool" / record.id
     local.write(folder)
-    await local.recordings.recover()
+    await local.recordings.recover(time.time())
     assert not folder.exists()
     assert await heard(local, record.id) == SOUND
     # Half deleted.
@@ -303,3 +351,17 @@ def in_files(data: Path) -> str:
     return "".join(
         file.read_bytes().decode("latin-1") for file in data.glob("calls.db*")
     )
+
+
+def kill_a_server(data: Path) -> None:
+    """Let one record for two seconds."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.relay.recording", str(data)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ) as server:
+        assert server.stdout
+        for line in server.stdout:
+            if int(line) == 100:
+                break
+        server.kill()

@@ -117,7 +117,7 @@ async def test_calls_are_kept_where_the_settings_say(tmp_path: Path) -> None:
     assert await store.agents() == []
     assert stat.S_IMODE(os.stat("kept/calls.db").st_mode) == 0o600
     await live.aclose()
-    live = Runtime(Settings.load(store="sqlite:///other/place.db"))
+    live = Runtime(Settings.load(store="sqlite:///other/place.db"), writer=Writer())
     assert await live.store()
     assert "other" in os.listdir(tmp_path)
     await live.aclose()

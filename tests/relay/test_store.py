@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,6 +94,30 @@ async def test_what_is_not_there_is_not_found(store: Store) -> None:
     assert await store.entries("x") == []
 
 
+async def test_many_processes_may_make_the_tables_at_once(database_url: str) -> None:
+    async with AsyncExitStack() as stack:
+        stores = await asyncio.gather(
+            *(stack.enter_async_context(Store.open(database_url)) for _ in range(8))
+        )
+        await asyncio.gather(
+            *(s.write([replace(CALL, id=f"rtc_{n}")]) for n, s in enumerate(stores))
+        )
+        assert len((await stores[0].find(CallQuery())).calls) == 8
+
+
+async def test_a_thousand_calls_are_listed_at_once(store: Store) -> None:
+    many = [replace(CALL, id=f"rtc_{n}", began=n, ended=n + 9) for n in range(1000)]
+    said = [(c.id, turn(f"Word {c.id} and parcel")) for c in many for _ in range(3)]
+    await store.write(many, said)
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        page = await store.find(CallQuery(text="and parc", limit=1000))
+        took.append(time.perf_counter() - began)
+        assert len(page.calls) == 1000
+    assert min(took) < 0.2
+
+
 async def test_texts_that_no_database_takes_are_kept_without_it(store: Store) -> None:
     await store.write(
         [replace(CALL, error="a\0b\ud800")],
@@ -176,22 +203,6 @@ async def test_pages_show_each_call_once(store: Store, sort: str) -> None:
     assert len(seen) == len(set(seen)) == 23
     whole = await store.find(CallQuery(sort=sort, limit=1000))  # type: ignore[arg-type]
     assert seen == [call.id for call in whole.calls]
-
-
-@pytest.mark.parametrize("cursor", ["", "x", "[]", "WzEsMl0", "é", "A" * 10_000])
-async def test_a_cursor_of_another_kind_is_refused(store: Store, cursor: str) -> None:
-    with pytest.raises(InvalidRequest, match="cursor"):
-        await store.find(CallQuery(cursor=cursor))
-
-
-async def test_a_cursor_is_for_its_own_sort(store: Store) -> None:
-    await store.write([replace(CALL, id=f"rtc_{n}") for n in range(3)])
-    cursor = (await store.find(CallQuery(limit=1))).next
-    with pytest.raises(InvalidRequest, match="cursor"):
-        await store.find(CallQuery(limit=1, cursor=cursor, sort="longest"))
-    for limit in (0, 1001):
-        with pytest.raises(InvalidRequest, match="limit"):
-            await store.find(CallQuery(limit=limit))
 
 
 async def test_the_dead_leave_nothing_open(database_url: str, store: Store) -> None:
@@ -289,3 +300,25 @@ async def test_old_calls_and_late_recordings_are_named(store: Store) -> None:
         "rec_1",
         "rec_4",
     }
+
+
+async def test_a_list_has_what_callers_said_first_and_the_recordings(
+    store: Store,
+) -> None:
+    second = replace(CALL, id="rtc_2")
+    silent = replace(CALL, id="rtc_3")
+    said = [
+        ("rtc_1", Entry("turn", "model", 0, 1, "Welcome.")),
+        ("rtc_1", Entry("tool", "caller", 1, 2, "no words")),
+        ("rtc_1", turn("", 3)),
+        ("rtc_1", turn("First.", 4)),
+        ("rtc_1", turn("Second.", 5)),
+        ("rtc_2", turn("Another.", 6)),
+        ("rtc_3", Entry("turn", "model", 0, 1, "Welcome.")),
+    ]
+    await store.write([CALL, second, silent], said, [RECORDING])
+    first = {"rtc_1": "First.", "rtc_2": "Another."}
+    assert await store.openings(["rtc_1", "rtc_2", "rtc_3", "rtc_4"]) == first
+    assert await store.openings([]) == {}
+    listed = (await store.find(CallQuery())).calls
+    assert await store.recordings_of(listed) == {"rec_1": RECORDING}

@@ -73,6 +73,8 @@ def test_latency_is_of_the_answers_that_have_one() -> None:
         (2, 90, "0.90 s"),
         (4, 60, "0.60 s"),
     ]
+    places = [bar.left for bar in latency.bars]
+    assert 13 < places[0] < places[1] < places[2] < 100 - latency.bars[2].width
     assert Latency.of([turn(0, 1)]) is None
 
 

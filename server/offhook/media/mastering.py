@@ -21,13 +21,13 @@ import offhook
 from offhook.errors import InvalidRequest, OffhookError, ServerError
 from offhook.media.recovery import recovered
 from offhook.media.sheets import Sheets
-from offhook.media.spool import ABOUT, EVENTS, TRACKS
+from offhook.media.spool import ABOUT, EVENTS, TRACKS, lock
 from offhook.media.stereo import Stereo, master_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from offhook.media.spool import Format
+    from offhook.media.spool import About, Format
 
 # Of what the process says when it fails.
 _MOST_ERROR = 1000
@@ -79,7 +79,7 @@ async def master(
         if process.returncode is None:
             process.kill()
             await process.communicate()
-        _tidy(folder)
+            _tidy(folder)
     made = json.loads(said)
     return made["seconds"], [folder / name for name in made["files"]]
 
@@ -102,20 +102,36 @@ def run(folder: Path, progress: Callable[[float], None]) -> tuple[float, list[st
     if about is None:
         raise InvalidRequest("It is being recorded: wait for its end.")
     formats: list[Format] = ["opus", *about.formats]
+    with (folder / TRACKS[0]).open("rb") as file:
+        if not lock(file.fileno()):
+            raise InvalidRequest("It is being made already: wait for that.")
+        try:
+            sheets = _heard(folder, about, formats, progress)
+            sheets.read_events(folder / EVENTS)
+            sheets.write(folder)
+        finally:
+            _tidy(folder)
+    progress(1.0)
+    masters = [master_name(form) for form in formats]
+    return sheets.heard_ms / 1000, [*masters, *TRACKS, *sheets.names, EVENTS, ABOUT]
+
+
+def _heard(
+    folder: Path,
+    about: About,
+    formats: Sequence[Format],
+    progress: Callable[[float], None],
+) -> Sheets:
+    """Make the stereo files, and hear what is in them."""
+    sheets, told, length = Sheets(about), 0.0, about.length_ms or 1
     with Stereo(folder, formats) as stereo:
-        sheets, told = Sheets(about), 0.0
-        length = about.length_ms or 1
         for block in stereo.blocks():
             sheets.hear(block)
             done = min(0.99, sheets.heard_ms / length)
             if done - told >= 0.01:
                 progress(done)
                 told = done
-    sheets.read_events(folder / EVENTS)
-    sheets.write(folder)
-    progress(1.0)
-    masters = [master_name(form) for form in formats]
-    return sheets.heard_ms / 1000, [*masters, *TRACKS, *sheets.names, EVENTS, ABOUT]
+    return sheets
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -95,7 +95,7 @@ class Recorder:
         self._events: list[str] = []
         self._size = 0
         self._paused: int | None = None  # since when, in ms
-        self._pauses: list[tuple[int, int]] = []
+        self._pauses: list[list[int]] = []
         self._detach: tuple[Callable[[], None], ...] = ()
         self._spool: Spool | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -104,21 +104,30 @@ class Recorder:
         self._loop = asyncio.get_running_loop()
         self.began, self._began = time.time(), time.monotonic()
         about = About(self.began, call=self._call, formats=self._formats)
-        make = partial(
-            Spool,
-            self._folder,
-            self._began,
-            about,
-            live=self._tee,
-            failed=self._fail_from_disk,
-        )
+        made: list[Spool] = []
+
+        def make() -> None:
+            spool = Spool(
+                self._folder,
+                self._began,
+                about,
+                live=self._tee,
+                failed=self._fail_from_disk,
+            )
+            made.append(spool)
+
         try:
-            self._spool = await self._disk.run(make)
+            await self._disk.run(make)
+        except (ServerError, asyncio.CancelledError):
+            # It may be made yet.
+            self._disk.post(partial(_leave, made), 0)
+            raise
         except OSError as error:
             raise ServerError(
                 f"The recording cannot begin: {error.strerror}. See to its folder, "
                 f"{self._folder}."
             ) from None
+        [self._spool] = made
         self._wait()
         return self
 
@@ -182,7 +191,7 @@ class Recorder:
     def resume(self) -> None:
         """Record again."""
         if self._paused is not None:
-            self._pauses.append((self._paused, self._now_ms()))
+            self._pauses.append([self._paused, self._now_ms()])
             self._paused = None
 
     def _now_ms(self) -> int:
@@ -217,6 +226,11 @@ class Recorder:
         _log.error("a recording is not whole: %s", why)
         if self._tell:
             self._tell(why)
+
+
+def _leave(made: list[Spool]) -> None:
+    for spool in made:
+        spool.leave()
 
 
 def without_audio(value: Any) -> Any:

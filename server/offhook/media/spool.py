@@ -71,7 +71,7 @@ class About:
     length_ms: int | None = None
     lost_ms: dict[str, int] = field(default_factory=dict)
     error: str | None = None
-    pauses: list[tuple[int, int]] = field(default_factory=list)
+    pauses: list[list[int]] = field(default_factory=list)
     formats: list[Format] = field(default_factory=list)
     call: dict[str, Any] = field(default_factory=dict)
 
@@ -156,7 +156,11 @@ class Spool:
         else:
             self._events.write(b"")
 
-    def close(self, now: float, pauses: list[tuple[int, int]]) -> About:
+    def leave(self) -> None:
+        """Let go of the files, as they are."""
+        self._close()
+
+    def close(self, now: float, pauses: list[list[int]]) -> About:
         """End both tracks at the same time, and say that the recording is whole."""
         length = max(track.end(now) for track in self._tracks)
         for track in self._tracks:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from fractions import Fraction
+from itertools import zip_longest
 from typing import IO, TYPE_CHECKING, Self, cast
 
 import av
@@ -79,9 +80,10 @@ class Stereo:
     def blocks(self) -> Iterator[NDArray[np.int16]]:
         """Make the files; give each second as it is, two columns of PCM at 48 kHz."""
         tracks = [_blocks(self._folder / name) for name in TRACKS]
-        for left, right in zip(*tracks, strict=True):
-            length = min(len(left), len(right))
-            block = np.stack([left[:length], right[:length]], axis=1)
+        nothing = np.empty(0, np.int16)
+        for sides in zip_longest(*tracks, fillvalue=nothing):
+            length = max(map(len, sides))
+            block = np.stack([np.pad(s, (0, length - len(s))) for s in sides], axis=1)
             for output in self._outputs:
                 output.write(block)
             yield block
@@ -125,11 +127,21 @@ def _blocks(path: Path) -> Iterator[NDArray[np.int16]]:
 
 
 def _decoded(path: Path) -> Iterator[bytes]:
-    decoder, reader, pages = Decoder(CLOCK_RATE), ogg.Reader(), 0
+    """Decode the packets; a page that a broken disk has changed is silence."""
+    decoder, at = Decoder(CLOCK_RATE), 0
+    for page in _pages(path):
+        sizes = [opus.duration(payload) for payload in page.packets]
+        if (missing := page.granule - sum(sizes) - at) > 0:
+            yield bytes(2 * missing)
+        for payload, size in zip(page.packets, sizes, strict=True):
+            yield decoder.decode(payload)[: 2 * size].ljust(2 * size, b"\0")
+        at = page.granule
+
+
+def _pages(path: Path) -> Iterator[ogg.Page]:
+    reader = ogg.Reader()
     with path.open("rb") as file:
         while data := file.read(_READ):
             for page in reader.feed(data):
-                pages += 1
-                for payload in page.packets if pages > _HEADS else ():
-                    size = 2 * opus.duration(payload)
-                    yield decoder.decode(payload)[:size].ljust(size, b"\0")
+                if page.sequence_number >= _HEADS:
+                    yield page

@@ -8,9 +8,11 @@ reckoned to be played from when it comes, at 1x.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from offhook.protocol.entries import MOST_ID, MOST_TEXT, Entry, entry, milliseconds
+from offhook.protocol.playback import duration_ms
 from offhook.protocol.truncations import beginning
 
 if TYPE_CHECKING:
@@ -25,10 +27,11 @@ _MOST_PARTS = 16
 _GRACE_MS = 1_000.0
 # How long after an answer was made it may begin to sound.
 _SOON_MS = 5_000.0
-# How long a character takes to say, until the call has shown it: 15 in a second.
-_MS_PER_CHARACTER = 65.0
-# 24 kHz PCM16 in base64, which is what most sessions have.
-_CHARACTERS_PER_MS = 64
+# How long a character takes to say, until the call has shown how fast the model
+# speaks: letters 15 in a second; numerals are words, and so are signs of some scripts.
+_LETTER_MS, _NUMERAL_MS, _PAUSE_MS, _SIGN_MS = 65.0, 250.0, 150.0, 180.0
+_PAUSES = ",.;:!?"
+_SIGNS = "\u2e80"  # from here on
 _WORDS = {
     "response.output_audio_transcript.delta": ("delta", "audio"),
     "response.output_audio_transcript.done": ("transcript", "audio"),
@@ -87,9 +90,10 @@ class ModelTurns:
     def __init__(self) -> None:
         self.sounded: int | None = None
         self._answers: dict[str, _Answer] = {}  # bounded by _MOST
-        # Of what was heard to its end.
+        self._format: dict[str, Any] | None = None
+        # Of what was heard to its end: how long it was, and was thought to be.
         self._said_ms = 0.0
-        self._said = 0
+        self._thought_ms = 0.0
 
     def take(self, event: Event, at: float, spoken_ms: float | None) -> list[Entry]:
         """Take an event, and return what is whole with it.
@@ -120,9 +124,14 @@ class ModelTurns:
                 answer = self._answer(response_id, at)
                 self._sound(answer, at, spoken_ms)
                 part = _part(answer, event.get("item_id"))
-                part.audio_ms += _characters(event) / _CHARACTERS_PER_MS
+                part.audio_ms += duration_ms(_bytes(event), self._format)
             case {"type": str(kind), "response_id": str(response_id)} if kind in _WORDS:
                 self._say(self._answer(response_id, at), event, *_WORDS[kind], at)
+            case {
+                "type": "session.created" | "session.updated",
+                "session": {"audio": {"output": {"format": dict(format_)}}},
+            } if isinstance(format_.get("type"), str):
+                self._format = format_
             case {"type": "response.created", "response": {"id": str(response_id)}}:
                 self._answer(response_id, at)
             case {
@@ -196,7 +205,7 @@ class ModelTurns:
         )
         if answer.modality == "audio" and heard == words and not ended:
             self._said_ms += ends - begins
-            self._said += len(words)
+            self._thought_ms += sum(map(_spoken_ms, words))
         told = []
         if words or answer.heard_from is not None:
             data = _data(answer, words)
@@ -227,17 +236,28 @@ class ModelTurns:
         return " ".join(words for words in heard if words)
 
     def _share(self, words: str, audio_ms: float, ms: float) -> str:
-        pace = self._said_ms / self._said if self._said else _MS_PER_CHARACTER
-        length = audio_ms or len(words) * pace
-        return words if ms >= length else beginning(words, ms / length)
+        lengths = [*map(_spoken_ms, words)]
+        total = sum(lengths)
+        pace = self._said_ms / self._thought_ms if self._thought_ms else 1.0
+        reached = ms / (audio_ms / total if audio_ms and total else pace or 1.0)
+        ends = accumulate(lengths)
+        return beginning(words, sum(1 for end in ends if end <= reached))
 
 
-def _characters(event: Event) -> float:
+def _spoken_ms(character: str) -> float:
+    """Return how long a character takes to say, more or less."""
+    if character.isdigit():
+        return _NUMERAL_MS
+    if character in _PAUSES:
+        return _PAUSE_MS
+    return _SIGN_MS if character >= _SIGNS else _LETTER_MS
+
+
+def _bytes(event: Event) -> int:
     """Return how much audio an event has, or stands for (see `overhearing`)."""
-    audio = event.get("delta")
-    if isinstance(audio, str):
-        return len(audio)
-    return milliseconds(event.get("characters")) or 0.0
+    audio, count = event.get("delta"), event.get("characters")
+    characters = len(audio) if isinstance(audio, str) else milliseconds(count) or 0
+    return int(characters * 3 / 4)  # base64
 
 
 def _part(answer: _Answer, item_id: Any) -> _Part:

@@ -43,15 +43,15 @@ _WINDOW = 10 * CLOCK_RATE
 # A packet that is later than this says no more about jitter; it is a mean of some 10 s.
 _MOST_JITTER = 100 * _MS
 _JITTER_OF = 512
-# So few packets may all be about as late by chance; of yet fewer not by so much.
-_FEW, _FEWEST = 5, 3
+# Fewer packets may all be about as late by chance; by so much yet fewer.
+_FEW, _FEWEST = 6, 3
 _ALIKE = 30 * _MS
 _FAR = 60 * _MS
 # So many numbers from the newest packet, or so much ahead of time, is another source.
 _MOST_STEP = 3000
+_MOST_AHEAD = CLOCK_RATE
 # The last packets of a source that was left may be late; then it may come back.
 _FOLLOWED_S = 0.5
-_MOST_AHEAD = CLOCK_RATE
 
 # What is made up: for lost packets as long as it sounds like speech; where the source
 # says that it pauses (DTX) what the room sounds like. The rest is silence.
@@ -240,7 +240,8 @@ class Timeline:
             if now is not None and item.arrival > now - _PATIENCE:
                 break
             known = least[-1 - placed]
-            if not self._settled(known, waiting[placed:], now):
+            stands = self._clock.stands(known)
+            if stands and not self._settled(known, waiting[placed:], now):
                 if now is not None and item.arrival > now - _MOST_PATIENCE:
                     break
                 known = self._clock.least
@@ -249,12 +250,10 @@ class Timeline:
         del waiting[:placed]
 
     def _settled(self, least: int, rest: list[_Waiting], now: int | None) -> bool:
-        """Whether packets tell why they are late, if all are by the least at least."""
-        stands = self._clock.stands
-        if not stands(least):
-            return True
+        """Whether packets that are all late, by the least at least, tell why."""
         alike = sum(item.transit < least + _ALIKE for item in rest)
-        if alike <= _FEW and not (alike >= _FEWEST and stands(least - _FAR)):
+        far = self._clock.stands(least - _FAR)
+        if alike < (_FEWEST if far else _FEW):
             return False
         since = (now or rest[-1].arrival) - _NEWEST
         before = (item.transit for item in rest if item.arrival < since)

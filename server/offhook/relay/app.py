@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
@@ -81,9 +80,6 @@ def create_app(
     bridged = known.names if transport else known.bridged
     writer, metrics = _writer(settings, known), Metrics()
     page, secret = _page(settings, known, upstream, bridged), _revealed(settings.secret)
-    runtime = partial(
-        Runtime, settings, upstream, prepare=known.cues.load, formats=known.formats
-    )
     app = _application(_routes(page, metrics), settings.origins)
     app.state.relay = routes.Relay(
         settings,
@@ -91,13 +87,30 @@ def create_app(
         Grants(secret),
         Calls([metrics, *([writer] if writer else []), *observers]),
         Limits(settings.max_calls, settings.max_calls_per_caller),
-        runtime(bridges=bool(bridged or known.recorded), writer=writer),
+        _runtime(settings, known, upstream, bool(bridged), writer),
         Operators(_revealed(settings.operator_token), operator),
         Links(secret, settings.data),
         transport,
         on_bridged,
     )
     return app
+
+
+def _runtime(
+    settings: Settings,
+    known: Agents,
+    upstream: Upstream | None,
+    bridges: bool,
+    writer: Writer | None,
+) -> Runtime:
+    return Runtime(
+        settings,
+        upstream,
+        bridges=bridges or bool(known.recorded),
+        writer=writer,
+        prepare=known.cues.load,
+        formats=known.formats,
+    )
 
 
 def _application(routes: list[BaseRoute], origins: tuple[str, ...]) -> Starlette:

@@ -144,8 +144,7 @@ class CallPages:
             latency=Latency.of(entries),
             usage=list(call_views.figures(call.usage)),
             network=network,
-            figures=list(call_views.figures(figures)),
-            facts=list(call_views.facts(call)),
+            facts=[*call_views.facts(call), *call_views.figures(figures)],
             sought=request.query_params.get("text", ""),
         )
 

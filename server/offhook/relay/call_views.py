@@ -39,18 +39,20 @@ _LABELS = {
     "transcript.txt": "Transcript (text)",
     "transcript.vtt": "Transcript (WebVTT)",
     "timeline.json": "Timeline (JSON)",
+    "events.jsonl": "Events (JSON lines)",
 }
 
 # What is measured of each side's network.
 _NETWORK = {
-    "packets_received": "Packets received",
-    "packets_lost": "Lost on the way here",
+    "packets_received": "Packets from it",
+    "packets_lost": "Lost of them",
     "jitter_ms": "Jitter",
-    "packets_sent": "Packets sent",
-    "packets_missed": "Lost on the way there",
+    "packets_sent": "Packets to it",
+    "packets_missed": "Lost of these",
     "round_trip_ms": "Round trip",
 }
 
+_NAMES = {"cpu_seconds": "processor_seconds"}
 _CALL = tuple(field.name for field in fields(CallRecord))
 _FIELDS = ("text", "agent", "path", "recorded", "since", "until", "sort", "zone")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
@@ -193,6 +195,7 @@ def connection(
 ) -> tuple[list[tuple[str, list[str]]], dict[str, Any]]:
     """Lay out how the network fared, a column for each side, and return the rest."""
     left = dict(statistics)
+    left.pop("first_audio_ms", None)  # has a section of its own
     sides = [
         {name: left.pop(f"{side}_{name}", None) for name in _NETWORK}
         for side in ("caller", "model")
@@ -213,7 +216,8 @@ def _share(part: Any, whole: Any) -> str | None:
     """Write how many of how many packets did not come."""
     if not isinstance(part, int | float):
         return None
-    return f"{part:,.0f} ({100 * part / whole:.1f} %)" if whole else f"{part:,.0f}"
+    share = f" ({100 * part / whole:.1f} %)" if part and whole else ""
+    return f"{part:,.0f}{share}"
 
 
 def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
@@ -230,7 +234,7 @@ def facts(call: CallRecord) -> Iterator[tuple[str, str]]:
 def _figure(name: str, value: Any) -> tuple[str, str]:
     if value is None:
         return name, ""
-    name, value = name.replace("_", " "), _rounded(value)
+    name, value = _NAMES.get(name, name).replace("_", " "), _rounded(value)
     for ending, unit in ((" ms", " ms"), (" seconds", " s"), (" percent", " %")):
         if name.endswith(ending):
             return name.removesuffix(ending).capitalize(), f"{value}{unit}"
@@ -239,7 +243,7 @@ def _figure(name: str, value: Any) -> tuple[str, str]:
 
 def _rounded(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+        return f"{value:,.3g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, list):

@@ -92,10 +92,13 @@ class LiveCall:
                 self.record = replace(self.record, model=model[:MOST_ID])
         self._tell(self.journal.take(event, self.at_ms))
         for hear in self._listeners:
-            hear(event)
+            try:
+                hear(event)
+            except Exception:
+                _log.exception("who listens to call %s failed", self.record.id)
 
     def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
-        """Let somebody hear each event that is noted; it must not raise.
+        """Let somebody hear each event that is noted; what it raises is logged.
 
         Returns:
             Ends it.

@@ -35,8 +35,9 @@ _DRIVERS = {
 # Held while the tables are made: any number will do that nobody else takes.
 _MIGRATING = 0x0FF_400C
 
+_BUSY_MS = 5000
 _PRAGMAS = (
-    "busy_timeout = 5000",
+    f"busy_timeout = {_BUSY_MS}",
     "journal_mode = WAL",
     "synchronous = NORMAL",
     "foreign_keys = ON",
@@ -75,10 +76,15 @@ class Database:
         if not self.is_sqlite:
             return True
         checkpoint = text("PRAGMA wal_checkpoint(TRUNCATE)")
+        hurried, patient = (
+            text(f"PRAGMA busy_timeout = {ms}") for ms in (50, _BUSY_MS)
+        )
         with _reached():
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(hurried)
                 blocked, *_ = (await connection.execute(checkpoint)).one()
+                await connection.execute(patient)
         return not blocked
 
 

@@ -6,13 +6,13 @@ import asyncio
 import logging
 import time
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from offhook.errors import OffhookError
 from offhook.relay.store import BEAT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from offhook.relay.recordings import Recordings
     from offhook.relay.store import Store
@@ -56,28 +56,33 @@ class Keeper:
         ending = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             writing = tasks.create_task(self._write(ending))
-            tending = tasks.create_task(self._tend())
+            # Apart from each other: mastering an hour takes longer than a beat may.
+            repeated = [
+                tasks.create_task(self._repeat(what, work))
+                for what, work in (
+                    ("beat", self.beat),
+                    ("deletions", self._recordings.expire),
+                    ("recordings", self._recordings.recover),
+                )
+            ]
             try:
                 yield self
             finally:
-                tending.cancel()
+                for task in repeated:
+                    task.cancel()
                 ending.set()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_SECONDS):
                         await writing
 
-    async def tend(self, now: float) -> None:
-        """Do once what is done every ten seconds.
+    async def beat(self, now: float) -> None:
+        """Say that this process lives, and close what dead ones left open.
 
         Raises:
-            OffhookError: The store or the storage cannot be used.
+            ServerError: The store cannot be reached.
         """
-        store = await self._store()
-        if lost := await store.beat(now):
+        if lost := await (await self._store()).beat(now):
             _log.warning("%d calls were open when their server died", lost)
-        # Deleting first: what is over its time is not worth finishing.
-        await self._recordings.expire(now)
-        await self._recordings.recover()
 
     async def _write(self, ending: asyncio.Event) -> None:
         pause = _WRITE_SECONDS
@@ -93,10 +98,12 @@ class Keeper:
         if self._writer.waits:
             await self._writer.flush(await self._store())
 
-    async def _tend(self) -> None:
+    async def _repeat(
+        self, what: str, work: Callable[[float], Coroutine[Any, Any, None]]
+    ) -> None:
         while True:
             if self._exists():
-                await self._tell("recordings", self.tend(time.time()))
+                await self._tell(what, work(time.time()))
             await asyncio.sleep(BEAT_SECONDS)
 
     async def _tell(self, what: str, work: Awaitable[None]) -> bool:

@@ -169,7 +169,7 @@ class Operators:
             )
         if self._check is not None:
             return Forbidden(
-                "This is the operator's, and create_app(operator=…) lets you not in.",
+                "This is the operator's, and create_app(operator=…) says no.",
                 code="operator_only",
             )
         return Forbidden(

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 600.0
-_UNKNOWN_SECONDS = 60.0
+_UNTOLD_SECONDS = 60.0
+# Marks a recording in the spool that the store has heard of.
+_KNOWN = "known"
 
 MEDIA_TYPES = {
     ".flac": "audio/flac",
@@ -170,29 +172,37 @@ class Recordings:
         self._tried.pop(record.id, None)
         return record
 
-    async def recover(self) -> None:
+    async def recover(self, now: float) -> None:
         """Finish what is in the spool and nobody works on.
 
         Raises:
             ServerError: The store cannot be reached.
         """
         for folder in await asyncio.to_thread(self._spooled):
-            last = self._tried.get(folder.name, -_RETRY_SECONDS)
-            if folder.name in self._here or time.monotonic() - last < _RETRY_SECONDS:
-                continue
             store = await self._store()
             try:
                 record = await store.recording(folder.name)
             except NotFound:
-                unknown = await asyncio.to_thread(_unknown, folder)
-                if unknown is None:
-                    continue
-                record = unknown
-                await store.adopt(record)
+                if folder.name not in self._here:
+                    await self._adopt(folder, now)
+                continue
+            # Where the store does not know it any more, somebody has deleted it.
+            await asyncio.to_thread((folder / _KNOWN).touch, 0o600)
+            last = self._tried.get(folder.name, -_RETRY_SECONDS)
+            if folder.name in self._here or time.monotonic() - last < _RETRY_SECONDS:
+                continue
             if record.state in ("ready", "deleted"):
-                await asyncio.to_thread(shutil.rmtree, folder)
+                await self._unspool(folder.name)
             elif await store.claim(record.id):
                 await self.finish(record)
+
+    async def _adopt(self, folder: Path, now: float) -> None:
+        """See to what the store does not know: it was deleted, or never told."""
+        if (folder / _KNOWN).exists():
+            await self._unspool(folder.name)
+        elif record := await asyncio.to_thread(_untold, folder, now):
+            expires = record.began + self._keep_seconds
+            await (await self._store()).adopt(replace(record, expires=expires))
 
     def _spooled(self) -> list[Path]:
         if not self._spool.is_dir():
@@ -287,19 +297,18 @@ class Recordings:
         self._scrubbed = await store.scrub()
 
 
-def _unknown(folder: Path) -> RecordingRecord | None:
+def _untold(folder: Path, now: float) -> RecordingRecord | None:
     """Read what a recorder wrote of a recording that the store has never heard of.
 
     Its process died while the store was down. One that lives may be about to tell.
     """
     try:
-        about = folder / "recording.json"
         if not folder.name.startswith("rec_") or (
-            time.time() - max(path.stat().st_mtime for path in folder.iterdir())
-            < _UNKNOWN_SECONDS
+            now - max(path.stat().st_mtime for path in folder.iterdir())
+            < _UNTOLD_SECONDS
         ):
             return None
-        value = json.loads(about.read_bytes())
+        value = json.loads((folder / "recording.json").read_bytes())
         return RecordingRecord(folder.name, str(value["call"]["id"]), value["began"])
     except (OSError, ValueError, TypeError, KeyError):
         return None

@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import MissingExtra
-from offhook.relay.masters import master
 from offhook.relay.owned import Owned
 from offhook.relay.recordings import Recordings
 from offhook.relay.storage import Storage
@@ -195,7 +194,7 @@ class Runtime:
             self._writer,
             Storage.at(settings.recordings or str(data / "recordings")),
             data / "spool",
-            master,
+            _master,
             settings.keep_days * 86400,
         )
 
@@ -247,3 +246,14 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         # One call's failure must not end the others in the group.
         _log.exception("a call failed")
+
+
+async def _master(
+    folder: Path, progress: Callable[[float], None]
+) -> tuple[float, list[Path]]:
+    try:
+        # Loaded only when needed: it brings the media extra with it.
+        from offhook.media.mastering import master
+    except ModuleNotFoundError as error:
+        raise MissingExtra("media", str(error.name)) from None
+    return await master(folder, progress)

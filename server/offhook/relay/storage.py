@@ -7,6 +7,7 @@ ours; whoever reads goes by what the store says of a recording.
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from contextlib import suppress
 from functools import partial
@@ -99,10 +100,10 @@ class Storage:
         part.mkdir(mode=0o700)
         try:
             for file in files:
-                shutil.copyfile(file, part / file.name, follow_symlinks=False)
-                (part / file.name).chmod(0o600)
+                _copy(file, part / file.name)
             shutil.rmtree(place, ignore_errors=True)
             part.rename(place)
+            _settle(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
             raise
@@ -111,6 +112,8 @@ class Storage:
         place = f"{self._root}/{recording_id}"
         # Not what was listed before: another process may have added to it.
         self._files.invalidate_cache()
+        if self._is_local:  # what a dead process left half
+            shutil.rmtree(f"{self._root}/.{recording_id}.part", ignore_errors=True)
         with suppress(FileNotFoundError):  # another process was faster
             if self._files.exists(place):
                 self._files.rm(place, recursive=True)
@@ -134,3 +137,25 @@ _OPTIONS: dict[str, dict[str, Any]] = {"s3": {"use_listings_cache": False}}
 def _protocols(files: AbstractFileSystem) -> tuple[str, ...]:
     protocol = files.protocol
     return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy a file for its owner only, and be sure that it is on the disk."""
+    with file.open("rb") as source, open(to, "xb", opener=_private) as target:
+        shutil.copyfileobj(source, target, _CHUNK)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _settle(folder: Path) -> None:
+    """Be sure that the names in a folder are on the disk, where that can be said."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     bindparam,
     delete,
     exists,
-    func,
     or_,
     select,
     update,
@@ -172,7 +171,7 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return rows.call(await self._one(calls, call_id))
+        return rows.call(await self._one(calls, call_id, _no_call()))
 
     async def entries(self, call_id: str) -> list[Entry]:
         """Return what happened in a call, in the order in which it began."""
@@ -187,20 +186,25 @@ class Store:
 
     async def openings(self, call_ids: Sequence[str]) -> dict[str, str]:
         """Return the callers' first words, by the ids of the calls that have any."""
-        spoken = [entries.c.kind == "turn", entries.c.who == "caller"]
-        chosen = select(calls.c.number).where(calls.c.id.in_(call_ids))
+        # A look at each call's first entries, however many more there are.
         first = (
-            select(func.min(entries.c.number))
-            .where(entries.c.call.in_(chosen), *spoken, entries.c.text != "")
-            .group_by(entries.c.call)
+            select(entries.c.text)
+            .where(
+                entries.c.call == calls.c.number,
+                entries.c.kind == "turn",
+                entries.c.who == "caller",
+                entries.c.text != "",
+            )
+            .order_by(entries.c.number)
+            .limit(1)
+            .scalar_subquery()
+            .label("text")
         )
         async with self._database.reading() as connection:
             openings = await connection.execute(
-                select(calls.c.id, entries.c.text)
-                .join(calls, calls.c.number == entries.c.call)
-                .where(entries.c.number.in_(first))
+                select(calls.c.id, first).where(calls.c.id.in_(call_ids))
             )
-            return {row.id: row.text for row in openings}
+            return {row.id: row.text for row in openings if row.text}
 
     async def recordings_of(
         self, listed: Iterable[CallRecord]
@@ -217,7 +221,9 @@ class Store:
         Raises:
             NotFound: There is none of this id.
         """
-        return rows.recording(await self._one(recordings, recording_id))
+        return rows.recording(
+            await self._one(recordings, recording_id, _no_recording())
+        )
 
     async def recordings_in(self, call_id: str) -> list[RecordingRecord]:
         """Return the recordings of a call, the oldest first."""
@@ -343,14 +349,21 @@ class Store:
             found = select(recordings).where(which).order_by(recordings.c.began)
             return [rows.recording(row) for row in await connection.execute(found)]
 
-    async def _one(self, table: Table, wanted: str) -> Any:
+    async def _one(self, table: Table, wanted: str, missing: NotFound) -> Any:
         async with self._database.reading() as connection:
             found = await connection.execute(select(table).where(table.c.id == wanted))
             row = found.one_or_none()
         if row is None:
-            name = table.name.removesuffix("s")
-            raise NotFound(f"There is no such {name}.", code=f"{name}_not_found")
+            raise missing
         return row
+
+
+def _no_call() -> NotFound:
+    return NotFound("There is no such call.", code="call_not_found")
+
+
+def _no_recording() -> NotFound:
+    return NotFound("There is no such recording.", code="recording_not_found")
 
 
 async def _unsay(connection: AsyncConnection, call_id: str) -> None:

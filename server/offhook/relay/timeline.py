@@ -21,7 +21,9 @@ _STEPS_MS = tuple(
     seconds * 1000 for seconds in (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800)
 )
 _MOST_TICKS = 12
-_NARROWEST = 0.25
+_NARROWEST = 0.05
+# Left free for what is written at the scale, in per cent.
+_AXIS = 13
 _SCALES_MS = (500, 1000, 2000, 5000, 10_000, 20_000, 60_000)
 
 
@@ -97,16 +99,11 @@ class Latency:
             return None
         longest = max(value for _, value in given)
         scale = next((s for s in _SCALES_MS if s >= longest), longest)
-        room = 100 / len(given)
+        room = (100 - _AXIS) / len(given)
         width = min(0.7 * room, 4)
+        first = _AXIS + (room - width) / 2
         bars = [
-            Bar(
-                number,
-                (at + 0.5) * room - width / 2,
-                width,
-                100 * ms / scale,
-                delay(ms),
-            )
+            Bar(number, first + at * room, width, 100 * ms / scale, delay(ms))
             for at, (number, ms) in enumerate(given)
         ]
         return cls(bars, scale, median(value for _, value in given), longest)

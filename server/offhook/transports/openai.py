@@ -21,6 +21,7 @@ from offhook.transports.emitter import Emitter, Listened
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
     from offhook.events import Event
     from offhook.protocol.items import Item
@@ -54,6 +55,13 @@ class Microphone(Protocol):
 
 class Recorded(Protocol):
     """What records a transport's calls."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the present or last recording."""
+
+    def listen(self, transport: Listened) -> None:
+        """Hear what the transport tells."""
 
     async def begin(self) -> None:
         """Record a call from now on."""
@@ -92,7 +100,7 @@ class OpenAITransport(Listened):
         reconnect: What to do when the connection breaks; None lets it be.
         defaults: Whether what a configuration leaves out is asked for as the JavaScript
             SDK does; otherwise it stays as the server has it, as behind a relay.
-        recorded: Records the calls; listens by itself.
+        recorded: Records the calls.
 
     Raises:
         InvalidRequest: An argument cannot be used.
@@ -133,6 +141,8 @@ class OpenAITransport(Listened):
             acknowledge=acknowledge,
             reconnect=reconnect,
         )
+        if recorded:
+            recorded.listen(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -144,6 +154,11 @@ class OpenAITransport(Listened):
     def status(self) -> Status:
         """See RealtimeTransportLayer."""
         return self._connection.status
+
+    @property
+    def recording(self) -> Path | None:
+        """The folder of the present or last call's recording; None if there is none."""
+        return self._recorded.folder if self._recorded else None
 
     @property
     def history(self) -> tuple[Item, ...]:
@@ -188,7 +203,7 @@ class OpenAITransport(Listened):
             configure = partial(self._configure, config, wanted, joined=joined)
             target = given.url(url) or self._address(call_id, self._url, wanted)
             key = self._api_key if api_key is None else given.key(api_key)
-            async with self._recording():
+            async with self._taped():
                 await self._connection.open(target, key, configure)
         elif self._coalesce:
             await self._connection.opening()
@@ -312,7 +327,7 @@ class OpenAITransport(Listened):
         self._connection.act()
 
     @asynccontextmanager
-    async def _recording(self) -> AsyncIterator[None]:
+    async def _taped(self) -> AsyncIterator[None]:
         """Record from before the connection, if at all; of none nothing is left."""
         if self._recorded is None:
             yield

@@ -25,7 +25,6 @@ except ModuleNotFoundError as error:
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from os import PathLike
-    from pathlib import Path
 
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
@@ -112,9 +111,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             "ice_servers": ice_servers,
             "patience": open_timeout,
         }
-        self._record = None if record is None else Recording(record)
-        if self._record:
-            self._options["overhear"] = self._record.said, self._record.heard
+        recorded = None if record is None else Recording(record)
+        if recorded:
+            self._options["overhear"] = recorded.said, recorded.heard
         self._dialer: Dialer | None = None
         self._call_id: str | None = None
         super().__init__(
@@ -128,10 +127,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             coalesce=True,
             reconnect=reconnect,
             defaults=defaults,
-            recorded=self._record,
+            recorded=recorded,
         )
-        if self._record:
-            self._record.listen(self)
         if audio_events:
             self.on("*", self._spoken.take)
 
@@ -139,11 +136,6 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
     def call_id(self) -> str | None:
         """The id of the present or last call, for a sideband; None if unknown."""
         return self._call_id
-
-    @property
-    def recording(self) -> Path | None:
-        """The folder of the present or last call's recording; None if there is none."""
-        return self._record.folder if self._record else None
 
     @property
     def peer_connection(self) -> RTCPeerConnection | None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
     from os import PathLike
-    from pathlib import Path
 
     from offhook.protocol.reconnect import Reconnect
     from offhook.transports.base import ApiKey
@@ -87,7 +86,6 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
                 url, headers=sent, subprotocols=subprotocols, **limits
             )
 
-        self._record = _recording(record, reported)
         super().__init__(
             opened,
             api_key=api_key,
@@ -96,15 +94,8 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
             ledger=PlaybackLedger(reported=reported, grace_ms=grace_ms),
             reconnect=reconnect,
             defaults=defaults,
-            recorded=self._record,
+            recorded=_recording(record, reported),
         )
-        if self._record:
-            self._record.listen(self)
-
-    @property
-    def recording(self) -> Path | None:
-        """The folder of the present or last call's recording; None if there is none."""
-        return self._record.folder if self._record else None
 
 
 def _recording(folder: str | PathLike[str] | None, reported: bool) -> Recording | None:
