@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from offhook.errors import WireClosed
 from offhook.events import new_id, serialise
@@ -98,6 +98,9 @@ class Reader:
         finally:
             await near.close()
             await listening
+
+    def attach(self, call_id: str) -> NoReturn:
+        raise AssertionError("nobody listens in")
 
     async def hang_up(self, call_id: str) -> None:
         assert self._peer
