@@ -122,7 +122,6 @@ def run(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.timeout(60)
 def test_a_users_tests_pass(tmp_path: Path) -> None:
     outcome = run(tmp_path, USING_IT)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

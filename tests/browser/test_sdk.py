@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Open
     from tests.browser.visitor import Visitor
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.anyio
 
 # What the SDK's own guide says, but for the two addresses.
 CALL = """async (voice) => {
