@@ -63,6 +63,8 @@ clean:
 	@echo "Installing what the tests need …"
 	@$(BIN)/python -m pip install -q --group dev
 	@$(BIN)/python -m pip install -q --no-deps pipecat-ai==1.14.0 # for one file: ending.py
+	@$(BIN)/python -m pip install -q pesq==0.0.4 \
+	  || echo "PESQ, which judges speech, needs a C compiler: its tests are skipped."
 	@touch $@
 
 tests/browser/node_modules/stamp: .venv/dev.stamp tests/browser/package.json

@@ -2,10 +2,11 @@
  * `<offhook-call>`: a whole call as one element.
  *
  * Attributes, each of them a property too: `base`, `agent`, `label`,
- * `captions="off"`. Properties: `mediaStream`, `audioElement`, `session`,
+ * `captions="off"`, `consent="given"` or `"refused"`. Properties: `mediaStream`, `audioElement`, `session`,
  * `getToken` (as for `Call`) and `texts`. It dispatches the events of its
  * `Call`, bubbling out of the shadow tree. Importing this registers nothing.
  */
+import { ConsentDialog, recordPolicy } from "./offhook-consent.js";
 import { TEXTS } from "./offhook-texts.js";
 import { View } from "./offhook-view.js";
 import { showLevel } from "./offhook-meter.js";
@@ -13,18 +14,23 @@ import { Call, CallError, CallEvent } from "./offhook.js";
 
 /** @typedef {import("./offhook.js").CallOptions} CallOptions */
 /** @typedef {import("./offhook.js").CallState} CallState */
+/** @typedef {import("./offhook-consent.js").RecordPolicy} RecordPolicy */
 /** @typedef {import("./offhook-conversation.js").Role} Role */
 /** @typedef {import("./offhook-texts.js").Texts} Texts */
 
-const OWN_EVENTS = ["statechange", "mutechange", "speaking", "transcript", "callerror"];
+const OWN_EVENTS = ["statechange", "mutechange", "recordingchange", "recordingerror", "speaking", "transcript", "callerror"];
 
 export class OffhookCall extends HTMLElement {
-  static observedAttributes = ["label", "captions"];
+  static observedAttributes = ["label", "captions", "base", "agent"];
 
   #view = new View(this.attachShadow({ mode: "open" }));
   /** @type {Partial<Texts>} */ #texts = {};
   /** @type {Call | undefined} */ #call;
   /** @type {AudioContext | undefined} */ #context;
+  #dialog = new ConsentDialog();
+  /** @type {Promise<RecordPolicy | undefined>} */ #asked = Promise.resolve(undefined);
+  /** @type {RecordPolicy | undefined} as far as it is known */ #policy;
+  /** @type {Promise<void> | undefined} */ #asking;
   #muted = false;
 
   /**
@@ -47,6 +53,7 @@ export class OffhookCall extends HTMLElement {
     this.session = this.session;
     /** @type {CallOptions["getToken"]} */
     this.getToken = this.getToken;
+    this.shadowRoot?.append(this.#dialog.element);
     this.#listen();
     this.#view.showMuted(false);
     this.#translate();
@@ -82,6 +89,16 @@ export class OffhookCall extends HTMLElement {
     else this.setAttribute("captions", "off");
   }
 
+  /** What the caller said to being recorded; undefined: the element asks before each call. */
+  get consent() {
+    const said = this.getAttribute("consent");
+    return said === "given" ? true : said === "refused" ? false : undefined;
+  }
+  set consent(given) {
+    if (given === undefined || given === null) this.removeAttribute("consent");
+    else this.setAttribute("consent", given ? "given" : "refused");
+  }
+
   /** The words that differ from the built-in ones. */
   get texts() {
     return this.#texts;
@@ -105,16 +122,36 @@ export class OffhookCall extends HTMLElement {
     return this.#muted;
   }
 
+  get recording() {
+    return this.#call?.recording ?? false;
+  }
+
   /**
    * Within the user's gesture, as `Call.start`.
    * @returns {Promise<void>}
    */
   start() {
     if (this.#call && this.#live) return this.#call.start();
+    // What is known to need no question starts at once, within the gesture.
+    if (this.consent !== undefined || this.#policy === "never" || this.#policy === "always")
+      return this.#begin(this.consent);
+    this.#asking ??= this.#ask().finally(() => (this.#asking = undefined));
+    return this.#asking;
+  }
+
+  async #ask() {
+    const policy = this.#policy ?? (await this.#asked) ?? (await this.#learn());
+    const must = policy === "consent" || policy === "required";
+    const consent = must ? await this.#dialog.ask(policy, this.#words) : undefined;
+    return this.#begin(consent);
+  }
+
+  /** @param {boolean} [consent] */
+  #begin(consent) {
     const { mediaStream, audioElement, session, getToken } = this;
     const base = this.base || undefined;
     const agent = this.agent || undefined;
-    this.#call = new Call({ base, agent, session, mediaStream, audioElement, getToken });
+    this.#call = new Call({ base, agent, session, consent, mediaStream, audioElement, getToken });
     this.#call.mute(this.#muted);
     this.#view.showProblem(undefined);
     this.#follow(this.#call);
@@ -123,6 +160,7 @@ export class OffhookCall extends HTMLElement {
   }
 
   stop() {
+    this.#dialog.close();
     this.#call?.stop();
   }
 
@@ -133,6 +171,12 @@ export class OffhookCall extends HTMLElement {
     this.#muted = muted;
     this.#view.showMuted(muted);
     this.dispatchEvent(new CallEvent("mutechange", { muted }, { bubbles: true, composed: true }));
+  }
+
+  /** @param {boolean} [allowed] see `Call.allowRecording` */
+  allowRecording(allowed = true) {
+    if (!this.#call) throw new CallError("not_connected");
+    this.#call.allowRecording(allowed);
   }
 
   interrupt() {
@@ -147,12 +191,13 @@ export class OffhookCall extends HTMLElement {
 
   connectedCallback() {
     // Set before the class was there, an own property would hide the accessor of the same name.
-    for (const name of /** @type {const} */ (["base", "agent", "label", "captions", "texts"])) {
+    for (const name of /** @type {const} */ (["base", "agent", "label", "captions", "consent", "texts"])) {
       if (!Object.hasOwn(this, name)) continue;
       const value = this[name];
       delete (/** @type {any} */ (this)[name]);
       /** @type {any} */ (this)[name] = value;
     }
+    this.#learn();
   }
 
   disconnectedCallback() {
@@ -160,27 +205,43 @@ export class OffhookCall extends HTMLElement {
     queueMicrotask(() => this.isConnected || this.stop());
   }
 
-  attributeChangedCallback() {
+  /** @param {string} name */
+  attributeChangedCallback(name) {
+    if ((name === "base" || name === "agent") && this.isConnected) this.#learn();
     this.#view.showCaptions(this.captions);
     this.#translate();
+  }
+
+  /** Asks whether the agent's calls are recorded: before the click, in which nothing can be waited for. */
+  #learn() {
+    this.#policy = undefined;
+    const asked = recordPolicy(this.base, this.agent);
+    this.#asked = asked;
+    asked.then((policy) => asked === this.#asked && (this.#policy = policy));
+    return asked;
   }
 
   get #live() {
     return this.state === "connecting" || this.state === "connected";
   }
 
+  get #words() {
+    return { ...TEXTS, ...this.#texts };
+  }
+
   #translate() {
-    this.#view.translate({ ...TEXTS, ...this.#texts }, this.label);
+    this.#view.translate(this.#words, this.label);
   }
 
   #listen() {
-    const { callButton, muteButton, interruptButton, form, input } = this.#view;
+    const { callButton, muteButton, interruptButton, withdrawButton, form, input } = this.#view;
     callButton.addEventListener("click", () => {
       if (this.#live) this.stop();
       else this.start().catch(() => {}); // shown by the `callerror` that comes with it
     });
     muteButton.addEventListener("click", () => this.mute(!this.muted));
     interruptButton.addEventListener("click", () => this.interrupt());
+    withdrawButton.addEventListener("click", () => this.allowRecording(false));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       const text = input.value.trim();
@@ -228,6 +289,7 @@ export class OffhookCall extends HTMLElement {
     else if (type === "speaking") view.showSpeaking(detail.role, detail.speaking);
     else if (type === "transcript") this.#showCaption(detail);
     else if (type === "callerror") view.showProblem(detail);
+    else if (type === "recordingchange") view.showRecording(detail, this.#policy);
     else if (type === "mutechange") {
       this.#muted = detail.muted;
       view.showMuted(detail.muted);

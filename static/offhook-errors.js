@@ -38,6 +38,11 @@ const WORDS = {
     "The voice service does not answer.",
     "Check the network connection and that the service is running, then start again.",
   ],
+  consent_required: [
+    "Calls to this agent are recorded, and only with your consent.",
+    "Start again and agree to the recording.",
+  ],
+  recording_failed: ["The call is not recorded.", "The call itself goes on."],
   relay_refused: ["The voice service refused the call.", "Wait a moment, then start again."],
   answer_invalid: [
     "The voice service sent an answer that the browser cannot use.",

@@ -7,13 +7,14 @@ import { CallError, microphoneError, refusalError, unreachableError } from "./of
 /** @typedef {import("./offhook-conversation.js").RealtimeEvent} RealtimeEvent */
 
 /** @typedef {(signal: AbortSignal) => MediaStream | Promise<MediaStream>} OpenMicrophone */
-/** @typedef {(about: {agent?: string, session?: object, signal: AbortSignal}) => string | Promise<string>} GetToken */
+/** @typedef {(about: {agent?: string, session?: object, consent?: boolean, signal: AbortSignal}) => string | Promise<string>} GetToken */
 
 /**
  * @typedef {object} LineOptions
  * @property {string | URL} [base] where Offhook is mounted; by default where this file came from
  * @property {string} [agent] the agent to talk to
  * @property {object} [session] wishes for the session, as far as the server allows them
+ * @property {boolean} [consent] what the caller said to being recorded
  * @property {MediaStream | Promise<MediaStream> | OpenMicrophone} [mediaStream] the host's
  *   own microphone. A function is called at once in `start()`, within the user's gesture.
  * @property {HTMLAudioElement} [audioElement] the host's own element to play the answer on
@@ -57,6 +58,7 @@ export class Line {
   #calls;
 
   /** @type {string | undefined} */ callId;
+  /** @type {string | null} whether a page has to record the call by a tee: `now`, or `on-consent` */ teed = null;
   /** @type {MediaStream | undefined} */ mediaStream;
   /** @type {MediaStream | undefined} */ remoteStream;
 
@@ -67,11 +69,8 @@ export class Line {
   constructor(options, observer) {
     this.#options = options;
     this.#observer = observer;
-    // The files lie in <mount>/static/; so the mount point is known without any configuration.
-    const base = new URL(options.base || "..", options.base ? globalThis.document?.baseURI : import.meta.url);
-    if (!base.pathname.endsWith("/")) base.pathname += "/";
-    this.#base = base;
-    this.#calls = new URL("v1/realtime/calls", base);
+    this.#base = mountOf(options.base);
+    this.#calls = new URL("v1/realtime/calls", this.#base);
   }
 
   /** Resolves when the session is there. Rejects with the CallError that closed the line. */
@@ -105,6 +104,24 @@ export class Line {
   mute(muted) {
     this.#muted = muted;
     if (this.#track) this.#track.enabled = !muted;
+  }
+
+  /**
+   * @param {Pick<import("./offhook-tee.js").TeeOptions, "received" | "failed">} observer
+   * @returns {Promise<import("./offhook-tee.js").Tee>} closed with the line
+   */
+  async openTee(observer) {
+    const { fetch = globalThis.fetch, PeerConnection = globalThis.RTCPeerConnection } = this.#options;
+    const { Tee } = await import("./offhook-tee.js"); // few calls need it
+    const [other] = this.remoteStream?.getAudioTracks() ?? [];
+    const tracks = this.#track && other ? [this.#track, other] : [];
+    const url = new URL(`v1/offhook/calls/${this.callId}/recording`, this.#base);
+    const tee = new Tee({ url, headers: this.#authorization, tracks, fetch, PeerConnection, ...observer });
+    const { signal } = this.#controller;
+    signal.addEventListener("abort", () => tee.close());
+    if (signal.aborted) tee.close();
+    else tee.open();
+    return tee;
   }
 
   /** @param {CallError} [reason] */
@@ -156,10 +173,11 @@ export class Line {
   }
 
   async #getToken() {
-    const { agent, session, getToken } = this.#options;
+    const { agent, session, consent, getToken } = this.#options;
     const { signal } = this.#controller;
     if (!getToken) {
-      const body = JSON.stringify({ agent, session });
+      const said = consent === undefined ? undefined : { recording: consent };
+      const body = JSON.stringify({ agent, session, consent: said });
       const url = new URL("v1/realtime/client_secrets", this.#base);
       const response = await this.#post(url, { "Content-Type": "application/json" }, body);
       const { value, calls_url: calls } = await response.json().catch(() => ({}));
@@ -168,7 +186,7 @@ export class Line {
       return value;
     }
     try {
-      const value = await getToken({ agent, session, signal });
+      const value = await getToken({ agent, session, consent, signal });
       if (typeof value === "string" && value) return value;
     } catch (cause) {
       if (cause instanceof CallError) throw cause;
@@ -189,6 +207,7 @@ export class Line {
     await peer.setLocalDescription(offer);
     const response = await this.#post(this.#calls, { "Content-Type": "application/sdp", ...this.#authorization }, offer.sdp);
     this.callId = response.headers.get("Location")?.split("/").pop() || undefined;
+    this.teed = response.headers.get("Offhook-Tee");
     const sdp = await response.text();
     await peer.setRemoteDescription({ type: "answer", sdp }).catch((cause) => {
       throw new CallError("answer_invalid", { cause });
@@ -304,6 +323,16 @@ export class Line {
       work.then(resolve, reject);
     });
   }
+}
+
+/**
+ * The files lie in <mount>/static/; so the mount point is known without any configuration.
+ * @param {string | URL} [base]
+ */
+export function mountOf(base) {
+  const mount = new URL(base || "..", base ? globalThis.document?.baseURI : import.meta.url);
+  if (!mount.pathname.endsWith("/")) mount.pathname += "/";
+  return mount;
 }
 
 /** @param {MediaStream} stream */

@@ -33,7 +33,7 @@ const CSS = `
   border-radius: var(--_radius);
   background: var(--_surface);
 }
-header { display: flex; gap: .5rem 1rem; align-items: baseline; justify-content: space-between; }
+header { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: baseline; justify-content: space-between; }
 .label { margin: 0; font-weight: 600; font-size: 1.0625em; overflow-wrap: anywhere; }
 .status { margin: 0; color: var(--_quiet); white-space: nowrap; font-size: .9375em; }
 .status::before {
@@ -41,6 +41,12 @@ header { display: flex; gap: .5rem 1rem; align-items: baseline; justify-content:
   border: 2px solid var(--_edge); border-radius: 50%;
 }
 .status[data-state=connecting]::before { border-color: var(--_accent); }
+.recorded { margin: 0; color: var(--_quiet); white-space: nowrap; font-size: .9375em; }
+.recorded[data-live] { color: var(--_danger); font-weight: 600; }
+.recorded[data-live]::before {
+  content: ""; display: inline-block; inline-size: .6em; block-size: .6em; margin-inline-end: .5em;
+  border-radius: 50%; background: currentColor;
+}
 .status[data-state=connected]::before { border-color: var(--_accent); background: var(--_accent); }
 
 .levels { display: grid; gap: .375rem; }
@@ -81,8 +87,16 @@ li[data-role=assistant] .speaker { color: var(--_accent); }
 .error .what { font-weight: 600; }
 
 .controls { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .625rem; }
-.controls .main { grid-column: 1 / -1; }
+.controls .main, .controls .wide { grid-column: 1 / -1; }
 form { display: flex; gap: .625rem; }
+dialog {
+  inline-size: min(28rem, calc(100% - 2rem)); padding: 1.25rem; color: inherit; background: var(--_surface);
+  border: 1px solid var(--_line); border-radius: var(--_radius); line-height: 1.5; text-align: start;
+}
+dialog::backdrop { background: rgb(0 0 0 / .5); }
+dialog h2 { margin: 0 0 .5rem; font-size: 1.125em; outline: none; }
+dialog p { margin: 0 0 1rem; }
+.answers { display: grid; gap: .625rem; }
 button, input {
   font: inherit; color: inherit; min-block-size: 2.75rem; border-radius: calc(var(--_radius) - 4px);
   border: 1px solid var(--_edge); background: transparent;

@@ -26,6 +26,22 @@ export const TEXTS = {
   connected: "Connected",
   disconnected: "Call ended",
   failed: "Not connected",
+  consent: "May this call be recorded?",
+  consentText:
+    "Your voice, the agent’s voice and a transcript would be kept. You can call without it. If you agree now, " +
+    "you can still take it back during the call; what was recorded is then deleted.",
+  agree: "Yes, record the call",
+  decline: "Call without recording",
+  consentRequired: "This call will be recorded",
+  consentRequiredText:
+    "Your voice, the agent’s voice and a transcript are kept. You can take your consent back during the call; " +
+    "the call then ends, and what was recorded is deleted.",
+  agreeRequired: "Agree and call",
+  recording: "Recording",
+  recordingStopped: "Recording stopped",
+  recordingDeleted: "Recording deleted",
+  withdraw: "Stop and delete the recording",
+  withdrawRequired: "End the call and delete the recording",
 };
 
 /** @typedef {typeof TEXTS & {[key: `error.${string}` | `hint.${string}`]: string | undefined}} Texts */

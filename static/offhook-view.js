@@ -6,6 +6,7 @@ import { TEXTS } from "./offhook-texts.js";
 /** @typedef {import("./offhook.js").CallState} CallState */
 /** @typedef {import("./offhook-conversation.js").Role} Role */
 /** @typedef {import("./offhook-errors.js").CallError} CallError */
+/** @typedef {import("./offhook-consent.js").RecordPolicy} RecordPolicy */
 /** @typedef {import("./offhook-texts.js").Texts} Texts */
 
 const PHONE = "M6 3h3l2 5-2.5 1.5a11 11 0 0 0 6 6L16 13l5 2v3a3 3 0 0 1-3 3A15 15 0 0 1 3 6a3 3 0 0 1 3-3z";
@@ -21,6 +22,7 @@ export class View {
   #root;
   #label = h("p", { class: "label", part: "label", id: "label" });
   #status = h("p", { class: "status", part: "status", id: "status", role: "status" });
+  #recorded = h("p", { class: "recorded", part: "recording", id: "recording", role: "status" });
   #levels = { user: level("user"), assistant: level("assistant") };
   #error = h("div", { class: "error", part: "error", id: "error", role: "alert" });
   #stage = h("div", { class: "stage" });
@@ -29,6 +31,7 @@ export class View {
   callButton = button({ id: "call", part: "button call", class: "main" }, icon(PHONE));
   muteButton = button({ id: "mute", part: "button mute", "aria-keyshortcuts": "M" }, icon(MICROPHONE, STRIKE));
   interruptButton = button({ id: "interrupt", part: "button interrupt", "aria-keyshortcuts": "Escape" }, icon(SQUARE));
+  withdrawButton = button({ id: "withdraw", part: "button withdraw", class: "wide", hidden: true });
   sendButton = button({ id: "send", part: "button send", type: "submit" });
   input = h("input", { id: "text", part: "text", type: "text", autocomplete: "off", enterkeyhint: "send" });
   form = h("form", { part: "form" }, this.#labelOfText, this.input, this.sendButton);
@@ -44,10 +47,17 @@ export class View {
       h(
         "section",
         { class: "call", part: "container", "aria-labelledby": "label" },
-        h("header", { part: "header" }, this.#label, this.#status),
+        h("header", { part: "header" }, this.#label, this.#recorded, this.#status),
         h("div", { class: "levels", part: "levels", "aria-hidden": "true" }, user.row, assistant.row),
         this.#stage,
-        h("div", { class: "controls", part: "controls" }, this.callButton, this.muteButton, this.interruptButton),
+        h(
+          "div",
+          { class: "controls", part: "controls" },
+          this.callButton,
+          this.muteButton,
+          this.interruptButton,
+          this.withdrawButton,
+        ),
         this.form,
       ),
     );
@@ -76,6 +86,7 @@ export class View {
   showState(state) {
     const unanswered = this.#state === "connecting" && state === "disconnected";
     this.#state = state;
+    if (state === "connecting") this.#recorded.textContent = ""; // of the last call
     const live = state === "connecting" || state === "connected";
     this.#status.dataset.state = state;
     this.#status.textContent = this.#texts[unanswered ? "failed" : state];
@@ -101,6 +112,19 @@ export class View {
   showSpeaking(role, speaking) {
     this.#levels[role].row.toggleAttribute("data-speaking", speaking);
     this.#showDoing(role);
+  }
+
+  /**
+   * @param {{recording: boolean, deleted: boolean}} told
+   * @param {RecordPolicy | undefined} policy
+   */
+  showRecording({ recording, deleted }, policy) {
+    const { recording: runs, recordingDeleted, recordingStopped, withdraw, withdrawRequired } = this.#texts;
+    this.#recorded.textContent = recording ? runs : deleted ? recordingDeleted : recordingStopped;
+    this.#recorded.toggleAttribute("data-live", recording);
+    if (!recording && this.withdrawButton === this.#root.activeElement) this.callButton.focus();
+    this.withdrawButton.hidden = !recording || policy === "always";
+    say(this.withdrawButton, policy === "required" ? withdrawRequired : withdraw);
   }
 
   /** @param {CallError | undefined} problem */
@@ -141,7 +165,7 @@ function level(role) {
 }
 
 /**
- * @param {Record<string, string>} attributes
+ * @param {Record<string, string | boolean>} attributes
  * @param {...Node} children
  */
 function button(attributes, ...children) {

@@ -9,6 +9,7 @@
  * Events are `CallEvent`s; what they say is in `detail`:
  *   - every server event under "*" and then under its own type, unknown types too;
  *   - `statechange` {state}, `mutechange` {muted}, `speaking` {role, speaking};
+ *   - `recordingchange` {recording, deleted}, `recordingerror`: a CallError; the call goes on;
  *   - `transcript`: a Caption, each time that it grows;
  *   - `callerror`: a CallError. If it ended the call, `statechange` came first.
  */
@@ -42,6 +43,8 @@ export class Call extends EventTarget {
   /** @type {Promise<void>} */ #started = Promise.resolve();
   /** @type {CallState} */ #state = "idle";
   #muted = false;
+  #recording = false;
+  /** @type {Promise<import("./offhook-tee.js").Tee> | undefined} */ #tee;
   #responses = new Responses((event) => this.sendEvent(event));
   #transcript = new Transcript();
   #voices = new Voices();
@@ -59,6 +62,11 @@ export class Call extends EventTarget {
 
   get muted() {
     return this.#muted;
+  }
+
+  /** Whether the call is being recorded. */
+  get recording() {
+    return this.#recording;
   }
 
   /** Who is speaking now. */
@@ -90,7 +98,7 @@ export class Call extends EventTarget {
   start() {
     if (this.#line) return this.#started;
     const line = new Line(this.#options, {
-      opened: () => this.#setState("connected"),
+      opened: () => this.#opened(line),
       received: (event) => this.#receive(event),
       troubled: (problem) => this.#dispatch("callerror", problem),
       closed: (reason) => this.#closed(reason),
@@ -136,10 +144,46 @@ export class Call extends EventTarget {
     this.#dispatch("mutechange", { muted });
   }
 
+  /**
+   * Lets the call be recorded, or takes that back: what was recorded is then deleted.
+   * @param {boolean} [allowed]
+   */
+  allowRecording(allowed = true) {
+    const event = { type: `offhook.recording.${allowed ? "consent" : "withdraw"}` };
+    if (!this.#line?.teed) return this.sendEvent(event);
+    if (allowed) this.#openTee(this.#line);
+    this.#tee?.then((tee) => tee.send(event));
+  }
+
   /** Stops the answer: what is being made, and what is still to be heard. */
   interrupt() {
     this.#responses.cancel();
     this.sendEvent({ type: "output_audio_buffer.clear" });
+  }
+
+  /** @param {Line} line */
+  #opened(line) {
+    this.#setState("connected");
+    if (line.teed === "now") this.#openTee(line);
+  }
+
+  /** @param {Line} line */
+  #openTee(line) {
+    const over = () => {
+      this.#tee?.then((tee) => tee.close());
+      this.#tee = undefined;
+    };
+    this.#tee ??= line.openTee({
+      received: (event) => {
+        this.#receive(event);
+        if (event.type === "offhook.recording.stopped") over();
+      },
+      failed: (problem) => {
+        over();
+        this.#setRecording(false);
+        this.#dispatch("recordingerror", problem);
+      },
+    });
   }
 
   /** @param {RealtimeEvent} event */
@@ -150,6 +194,8 @@ export class Call extends EventTarget {
     for (const caption of this.#transcript.observe(event)) this.#dispatch("transcript", caption);
     const voice = this.#voices.observe(event);
     if (voice) this.#dispatch("speaking", voice);
+    if (event.type === "offhook.recording.started") this.#setRecording(true);
+    if (event.type === "offhook.recording.stopped") this.#setRecording(false, event.deleted);
     const problem = problemIn(event);
     if (problem) this.#dispatch("callerror", problem);
   }
@@ -157,8 +203,10 @@ export class Call extends EventTarget {
   /** @param {CallError} reason */
   #closed(reason) {
     this.#line = undefined;
+    this.#tee = undefined; // closed with its line
     this.#voices = new Voices();
     this.#setState("disconnected");
+    this.#setRecording(false);
     if (reason.code !== "aborted" && reason.code !== "ended") this.#dispatch("callerror", reason);
   }
 
@@ -166,6 +214,16 @@ export class Call extends EventTarget {
   #setState(state) {
     this.#state = state;
     this.#dispatch("statechange", { state });
+  }
+
+  /**
+   * @param {boolean} recording
+   * @param {boolean} [deleted] nothing is left of what was recorded
+   */
+  #setRecording(recording, deleted = false) {
+    if (recording === this.#recording) return;
+    this.#recording = recording;
+    this.#dispatch("recordingchange", { recording, deleted });
   }
 
   /**

@@ -70,6 +70,7 @@ class Caller:
         self.heard = bytearray()
         self.call_id = ""
         self._arrived = asyncio.Condition()
+        self._heard = asyncio.Event()
         self._seen = 0
         self._tasks: list[asyncio.Task[None]] = []
         self.channel.on("message", self._on_message)
@@ -89,6 +90,11 @@ class Caller:
                         return self.events[self._seen - 1]
                 async with self._arrived:
                     await self._arrived.wait()
+
+    async def heard_more(self) -> None:
+        """Wait until there is more to hear."""
+        self._heard.clear()
+        await self._heard.wait()
 
     async def closed(self) -> None:
         """Wait until the other side has hung up."""
@@ -117,6 +123,7 @@ class Caller:
                 assert isinstance(frame, AudioFrame)
                 left = frame.to_ndarray().reshape(-1, 2)[:, 0]
                 self.heard += left.astype("<i2").tobytes()
+                self._heard.set()
         except MediaStreamError:
             return
 

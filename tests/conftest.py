@@ -11,15 +11,26 @@ from hypothesis import HealthCheck, settings
 from offhook.local import serving
 from offhook.settings import LocalSettings
 from offhook.speech import Engines
+from tests.databases import database_url, postgres
 from tests.javascript import misread
 from tests.official import SEEN
 from tests.relays import clean_environment, recorder, relay, running
+from tests.storages import s3_server, s3_url
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 
-__all__ = ["clean_environment", "recorder", "relay", "running"]
+__all__ = [
+    "clean_environment",
+    "database_url",
+    "postgres",
+    "recorder",
+    "relay",
+    "running",
+    "s3_server",
+    "s3_url",
+]
 
 # How long an example takes depends on what else the machine does.
 slow = HealthCheck.too_slow

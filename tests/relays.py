@@ -69,6 +69,7 @@ async def serving(
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the CLI
         await server.startup([listener])
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"

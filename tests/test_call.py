@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 from websockets.asyncio.server import serve
 
-from offhook.call import Captions, Lull, Voice, call, target_of
+from offhook.call import Captions, Lull, Voice, call
 from offhook.errors import InvalidRequest, UpstreamError, WireClosed
 from offhook.relay.app import create_app
 from offhook.settings import CallSettings, Settings
@@ -28,29 +28,6 @@ if TYPE_CHECKING:
     Speak = Callable[[str], Awaitable[bytes]]
 
 pytestmark = pytest.mark.anyio
-
-MINT = "http://h:1/v1/realtime/client_secrets"
-
-
-@pytest.mark.parametrize(
-    ("given", "url", "mint"),
-    [
-        ("http://h:1/", "http://h:1/v1/realtime/calls", MINT),
-        ("http://h:1/v1", "http://h:1/v1/realtime/calls", MINT),
-        ("http://h:1/v1/realtime/calls", "http://h:1/v1/realtime/calls", MINT),
-        (
-            "https://h/voice",
-            "https://h/voice/v1/realtime/calls",
-            "https://h/voice/v1/realtime/client_secrets",
-        ),
-        ("ws://h:1", "ws://h:1/v1/realtime", MINT),
-        ("ws://h:1/v1/realtime?model=m", "ws://h:1/v1/realtime?model=m", MINT),
-    ],
-)
-async def test_a_url_is_completed(given: str, url: str, mint: str) -> None:
-    target = target_of(given)
-    assert (target.url, target.mint) == (url, mint)
-    assert target.is_socket == given.startswith("ws")
 
 
 @pytest.mark.parametrize("url", ["localhost:8040", "ftp://h/", "http:///v1", ""])

@@ -20,7 +20,8 @@ from offhook.local.app import create_app as create_local_app
 from offhook.local.faults import HEADER, Fault
 from offhook.relay.agents import Agents
 from offhook.relay.app import create_app
-from offhook.settings import CallSettings, LocalSettings, Settings
+from offhook.relay.cues import CueTable
+from offhook.settings import CallSettings, LocalSettings, RecordSettings, Settings
 from offhook.speech import VOICES
 from tests.phone import Handset
 from tests.waves import read, written
@@ -69,14 +70,20 @@ def test_the_two_commands_stand_first() -> None:
 
 @pytest.mark.parametrize(
     ("command", "model"),
-    [("serve", Settings), ("local", LocalSettings), ("call", CallSettings)],
+    [
+        ("serve", Settings),
+        ("local", LocalSettings),
+        ("call", CallSettings),
+        ("record", RecordSettings),
+    ],
 )
 def test_every_setting_has_its_row(
     command: str, model: type[Settings | LocalSettings | CallSettings]
 ) -> None:
     [table] = re.findall(
-        rf"^`offhook {command}`\n\n((?:\|.*\n)+)", section("## Settings"), re.M
+        rf"^`offhook {command}`.*\n\n((?:\|.*\n)+)", section("## Settings"), re.M
     )
+    others = CallSettings.model_fields if command == "record" else {}
     wanted = [
         [
             f"`{model.flag(name)}`",
@@ -85,6 +92,7 @@ def test_every_setting_has_its_row(
             field.description,
         ]
         for name, field in model.model_fields.items()
+        if name not in others
     ]
     assert rows(table) == wanted
 
@@ -120,7 +128,7 @@ def test_every_command_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     commands = re.findall(r"^    (\w+) ", capsys.readouterr().out, re.M)
-    assert len(commands) == 3
+    assert len(commands) == 4
     for command in commands:
         assert f"`offhook {command}`" in README
 
@@ -148,7 +156,7 @@ def test_every_code_of_the_relay_is_listed() -> None:
     package = ROOT / "server/offhook"
     files = [
         package / "errors.py",
-        package / "protocol/sdp.py",
+        *(package / "protocol" / name for name in ("consent.py", "sdp.py")),
         *(path for name in ("relay", "http", "upstream") for path in named(name)),
     ]
     code = re.compile(r'(?:\bcode=|\b40\d: )"([a-z_]+)"')
@@ -185,13 +193,26 @@ def test_every_voice_is_named() -> None:
 
 
 def test_the_example_of_an_agents_file_is_one(tmp_path: Path) -> None:
-    [example] = blocks("toml")
+    example, _ = blocks("toml")
     file = tmp_path / "agents.toml"
     file.write_text(example, "utf-8")
     agents = Agents.read(file)
     assert agents.names == ["support", "reception"]
     session = agents.find("support").session
     assert session["audio"]["output"]["voice"] == "cedar"
+
+
+def test_the_example_of_an_agents_sounds_is_one(tmp_path: Path) -> None:
+    _, example = blocks("toml")
+    for name in re.findall('^file = "(.*)"$', example, re.M):
+        written(tmp_path / name, bytes(4800))
+    file = tmp_path / "agents.toml"
+    file.write_text(example, "utf-8")
+    cues = Agents.read(file).find("support").cues
+    text = section("### Sounds").partition("\n## ")[0]
+    assert list(cues) == ["greeting", "hold", "music"]
+    keys = [words(key)[0] for key, _ in rows(text)]
+    assert keys == [name for name in CueTable.model_fields if name != "sound"]
 
 
 def test_the_example_of_a_host_application_runs() -> None:

@@ -21,6 +21,9 @@ UNTESTED = {
     "protocol/permitted.py": "tables, which test_policy.py tries out",
     "protocol/prompt.py": "dataclasses",
     "protocol/session_fields.py": "the fields, which test_session_config.py tries out",
+    "relay/migrations/env.py": "what test_database.py runs with each migration",
+    "relay/migrations/versions/0001_calls.py": "likewise",
+    "relay/tables.py": "the tables, which test_database.py compares with those made",
     "speech/responder.py": "an interface",
     "protocol/transport_events.py": "dataclasses",
     "transports/base.py": "an interface",
@@ -116,8 +119,9 @@ def test_nothing_is_left_for_later() -> None:
 
 def test_the_widget_stays_small() -> None:
     loaded = modules_of("offhook-call-define.js")
-    scripts = {path.name for path in STATIC.glob("*.js")}
-    assert loaded == scripts - {"page.js"}
+    scripts = {path.name for path in STATIC.glob("offhook*.js")}
+    # The one that few calls need is loaded by those.
+    assert loaded == scripts - {"offhook-tee.js"}
     sizes = {name: len(gzip.compress((STATIC / name).read_bytes())) for name in loaded}
     assert sum(sizes.values()) <= 25_000, sizes
 

@@ -76,6 +76,25 @@ def test_pytest_finds_its_fixtures(installed: Path, tmp_path: Path) -> None:
     assert "offhook/pytest_plugin.py" in listed.stdout
 
 
+def test_it_makes_the_tables_of_its_store(installed: Path, tmp_path: Path) -> None:
+    lines = (
+        "import asyncio",
+        "from offhook.relay.store import Store",
+        "async def main():",
+        "    async with Store.open('sqlite:///calls.db') as store:",
+        "        print(await store.agents())",
+        "asyncio.run(main())",
+    )
+    run = subprocess.run(
+        [sys.executable, "-P", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment(installed),
+    )
+    assert run.stdout == "[]\n", run.stderr
+
+
 def test_it_serves_the_page_elsewhere(installed: Path, tmp_path: Path) -> None:
     where = subprocess.run(
         [sys.executable, "-P", "-c", "import offhook; print(offhook.__file__)"],

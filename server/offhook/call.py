@@ -6,20 +6,16 @@ import asyncio
 import time
 import wave
 from contextlib import AsyncExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from typing import TYPE_CHECKING, NamedTuple
 
-import httpx
-
-from offhook.addresses import is_loopback
 from offhook.errors import (
     InvalidRequest,
     MissingExtra,
     OffhookError,
-    UpstreamError,
     redact,
 )
 from offhook.protocol.playout import Playout
+from offhook.target import key_for, target_of
 from offhook.tasks import beside
 from offhook.transports.websocket import OpenAIRealtimeWebSocket
 
@@ -34,6 +30,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
+    from pathlib import Path
 
     from offhook.events import Event
     from offhook.protocol.transport_events import Audio, Delta, TransportError
@@ -50,46 +47,13 @@ _QUIET_SECONDS = 3.0
 _HEARD = "conversation.item.input_audio_transcription.completed"
 
 
-class Target(NamedTuple):
-    """Where a call goes.
-
-    Attributes:
-        url: A ws or wss URL, or the http or https one that takes offers.
-        mint: Where a key for it is to be had.
-    """
-
-    url: str
-    mint: str
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether the call goes over a WebSocket, and not over WebRTC."""
-        return self.url.startswith("ws")
-
-
-def target_of(url: str) -> Target:
-    """Complete a URL: of a page or an API, of their calls, or of a WebSocket.
-
-    Raises:
-        InvalidRequest: It is none of these.
-    """
-    scheme, host, path, query, _ = urlsplit(url)
-    if scheme not in ("http", "https", "ws", "wss") or not host:
-        raise InvalidRequest(
-            "Whom to call is an http, https, ws or wss URL, for example "
-            "http://localhost:8040/ or wss://api.openai.com/v1/realtime",
-            code="invalid_url",
-        )
-    path = path.rstrip("/").removesuffix("/calls").removesuffix("/realtime")
-    base = path if path.endswith("/v1") else f"{path}/v1"
-    plain = {"ws": "http", "wss": "https"}.get(scheme, scheme)
-    mint = urlunsplit((plain, host, f"{base}/realtime/client_secrets", "", ""))
-    way = f"{base}/realtime" if plain != scheme else f"{base}/realtime/calls"
-    return Target(urlunsplit((scheme, host, way, query, "")), mint)
-
-
 async def call(
-    url: str, settings: CallSettings, write: Write, *, quiet: float = _QUIET_SECONDS
+    url: str,
+    settings: CallSettings,
+    write: Write,
+    *,
+    quiet: float = _QUIET_SECONDS,
+    record: Path | None = None,
 ) -> None:
     """Call, show what is said, and return when the call is over.
 
@@ -98,6 +62,7 @@ async def call(
         settings: What with.
         write: Takes the captions, piece by piece.
         quiet: Seconds in which nothing happens any more, after a file has been said.
+        record: A folder for a recording of it, in one of its own.
 
     Raises:
         OffhookError: The call cannot be made, or it broke.
@@ -107,13 +72,13 @@ async def call(
     key = settings.key.get_secret_value() if settings.key else None
     minted = key is None
     if key is None:
-        target, key = await _minted(target, settings.agent)
+        target, key = await key_for(target, settings)
     failures: list[TransportError] = []
     gone = asyncio.Event()
     async with AsyncExitStack() as stack:
         sink = stack.enter_context(_written(settings.out))
         make = _over_socket if target.is_socket else _over_webrtc
-        line = await make(stack, voice, sink, defaults=not minted)
+        line = await make(stack, voice, sink, defaults=not minted, record=record)
         transport = line.transport
         Captions(write).listen(transport)
         transport.on("error", failures.append)
@@ -123,6 +88,8 @@ async def call(
         voice.begin()
         beside(stack, _hang_up(line, voice, quiet, settings.seconds, gone))
         await gone.wait()
+    if line.recording():
+        write(f"recorded: {line.recording()}\n")
     broken = [f.error for f in failures if isinstance(f.error, OffhookError)]
     if broken:
         raise broken[-1]
@@ -230,27 +197,48 @@ class Lull:
 
 
 class Line(NamedTuple):
-    """A transport, and whether what it has told of is still being played."""
+    """A transport.
+
+    Attributes:
+        is_playing: Whether what it has told of is still being played.
+        recording: The folder of the call's recording.
+    """
 
     transport: OpenAITransport
     is_playing: Callable[[], bool]
+    recording: Callable[[], Path | None]
 
 
 async def _over_webrtc(
-    stack: AsyncExitStack, voice: Voice, sink: Sink | None, defaults: bool
+    stack: AsyncExitStack,
+    voice: Voice,
+    sink: Sink | None,
+    *,
+    defaults: bool,
+    record: Path | None,
 ) -> Line:
     transport = OpenAIRealtimeWebRTC(
         media_track="microphone" if voice.pcm is None else PulledTrack(voice.pull),
         audio_sink=sink or "speakers",
         defaults=defaults,
+        record=record,
     )
-    return Line(transport, lambda: False)  # events tell
+    return Line(
+        transport,
+        lambda: False,  # events tell
+        lambda: transport.recording,
+    )
 
 
 async def _over_socket(
-    stack: AsyncExitStack, voice: Voice, sink: Sink | None, defaults: bool
+    stack: AsyncExitStack,
+    voice: Voice,
+    sink: Sink | None,
+    *,
+    defaults: bool,
+    record: Path | None,
 ) -> Line:
-    transport = OpenAIRealtimeWebSocket(defaults=defaults)
+    transport = OpenAIRealtimeWebSocket(defaults=defaults, record=record)
     if sink is None:
         sink = await stack.enter_async_context(speakers())
     playout = Playout()
@@ -267,7 +255,7 @@ async def _over_socket(
         beside(stack, _listen(transport, pcm_of(track)))
     else:
         beside(stack, _listen(transport, _paced(voice.pull)))
-    return Line(transport, lambda: playout.busy)
+    return Line(transport, lambda: playout.busy, lambda: transport.recording)
 
 
 async def _play(playout: Playout, sink: Sink) -> None:
@@ -318,13 +306,13 @@ async def _said(source: str) -> bytes | None:
 
 @contextmanager
 def _written(path: str) -> Iterator[Sink | None]:
-    """Hold a WAV file open for what is heard; None stands for the speakers.
+    """Hold open what takes what is heard: a WAV file; None stands for the speakers.
 
     Raises:
         InvalidRequest: It would be no WAV file, or cannot be written.
     """
-    if path == "speakers":
-        yield None
+    if path in ("speakers", "none"):
+        yield None if path == "speakers" else _unheard
         return
     if not path.lower().endswith(".wav"):
         raise _unwritable(path, "only WAV can, so let its name end in .wav")
@@ -339,37 +327,9 @@ def _written(path: str) -> Iterator[Sink | None]:
         yield file.writeframes
 
 
+def _unheard(pcm: bytes) -> None:
+    """Take what nobody hears."""
+
+
 def _unwritable(path: str, why: str) -> InvalidRequest:
     return InvalidRequest(f"{path} cannot be written: {why}.", code="unwritable_audio")
-
-
-async def _minted(target: Target, agent: str | None) -> tuple[Target, str]:
-    """Ask the server for a key, as a page does."""
-    body = {"agent": agent} if agent else {}
-    host = urlsplit(target.mint).hostname or ""
-    try:
-        # No proxy leads to a server on this machine.
-        async with httpx.AsyncClient(trust_env=not is_loopback(host)) as client:
-            answer = await client.post(target.mint, json=body)
-            minted = answer.json()
-    except (httpx.HTTPError, ValueError):
-        raise UpstreamError(
-            f"No key is to be had at {target.mint}: check the URL, or pass --key.",
-            code="upstream_unreachable",
-        ) from None
-    if not (answer.is_success and isinstance(minted, dict) and "value" in minted):
-        raise _refused(answer.status_code, minted)
-    # In key mode the upstream's own address comes along.
-    url = target.url if target.is_socket else minted.get("calls_url", target.url)
-    return target._replace(url=url), str(minted["value"])
-
-
-def _refused(status: int, answer: Any) -> UpstreamError:
-    error = answer.get("error") if isinstance(answer, dict) else None
-    told = error if isinstance(error, dict) else {}
-    said = redact(str(told.get("message") or "it gave no reason."))
-    flag = "--agent" if told.get("param") == "agent" else "--key"
-    return UpstreamError(
-        f"The server gave no key ({status}): {said} Pass one with {flag}.",
-        code="upstream_rejected",
-    )

@@ -1,4 +1,4 @@
-"""The command line: `offhook serve`, `offhook local` and `offhook call`.
+"""The command line: `offhook serve`, `local`, `call` and `record`.
 
 Every flag is a setting: `--upstream-seconds` is `OFFHOOK_UPSTREAM_SECONDS`.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from offhook import __version__
 from offhook.addresses import is_loopback
 from offhook.errors import OffhookError, ServerError, SettingsError
-from offhook.settings import CallSettings, LocalSettings, Settings
+from offhook.settings import CallSettings, LocalSettings, RecordSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_RECORD = "record a call made from here, or fetch the recording of one at a relay"
+_WHAT = (
+    "a URL to call, as `offhook call` does, with both sides recorded; or a call's id, "
+    "rtc_…: of a relay (--at) its recording is fetched once the call has ended, if it "
+    "is being recorded; of an upstream (--at wss://…) a transcript is written as long "
+    "as the call lasts, for there the audio is not to be had"
+)
 _WILDCARDS = ("0.0.0.0", "::", "")
 
 
@@ -58,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         ("serve", _serve, Settings, "run the relay and its page"),
         ("local", _local, LocalSettings, "run the local endpoint alone"),
         ("call", _call, CallSettings, "call a relay or an endpoint, with captions"),
+        ("record", _record, RecordSettings, _RECORD),
     ):
         command = commands.add_parser(
             name, help=about, description=about, allow_abbrev=False
@@ -66,12 +74,14 @@ def _parser() -> argparse.ArgumentParser:
         _add_flags(command, model)
         if model is CallSettings:
             command.add_argument("url", metavar="URL", help="whom to call")
+        elif model is RecordSettings:
+            command.add_argument("what", metavar="URL|CALL", help=_WHAT)
     return parser
 
 
 def _add_flags(
     parser: argparse.ArgumentParser,
-    model: type[Settings | LocalSettings | CallSettings],
+    model: type[Settings | LocalSettings | CallSettings],  # or what is made of them
 ) -> None:
     for name, field in model.model_fields.items():
         default = f", default: {field.default}" if field.default else ""
@@ -90,7 +100,7 @@ def _serve(given: dict[str, Any]) -> None:
     from offhook.relay.app import create_app
     from offhook.relay.telemetry import log_to_stderr
 
-    secrets = (settings.api_key, settings.secret)
+    secrets = (settings.api_key, settings.secret, settings.operator_token)
     log_to_stderr(settings.log_level, *(s.get_secret_value() for s in secrets if s))
     app = create_app(settings)
     with _listen(settings.host, settings.port) as listener:
@@ -142,17 +152,26 @@ def _call(given: dict[str, Any]) -> None:
     settings = CallSettings.load(**given)
     from offhook.call import call
 
-    def write(words: str) -> None:
-        sys.stdout.write(words)
-        sys.stdout.flush()
+    asyncio.run(call(url, settings, _write))
 
-    asyncio.run(call(url, settings, write))
+
+def _record(given: dict[str, Any]) -> None:
+    what = given.pop("what")
+    settings = RecordSettings.load(**given)
+    from offhook.record import record
+
+    asyncio.run(record(what, settings, _write))
+
+
+def _write(words: str) -> None:
+    sys.stdout.write(words)
+    sys.stdout.flush()
 
 
 def _listen(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listener = socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             reason = f"port {port} is in use: set OFFHOOK_PORT or --port to another one"
@@ -162,6 +181,10 @@ def _listen(host: str, port: int) -> socket.socket:
                 "Set OFFHOOK_HOST and OFFHOOK_PORT"
             )
         raise ServerError(reason, code="cannot_listen") from None
+    # asyncio does so for sockets that it makes itself. Without it the body of an answer
+    # waits up to 40 ms for the caller to acknowledge its head.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -179,7 +179,8 @@ class CallSettings(_Source):
         description="what to say: `mic`, or a file with sound",
     )
     out: str = Field(
-        "speakers", description="where to hear the answers: `speakers`, or a WAV file"
+        "speakers",
+        description="where to hear the answers: `speakers`, a WAV file, or `none`",
     )
     key: SecretStr | None = Field(
         None, description="API key of the server (none: it is asked for one)"
@@ -188,6 +189,22 @@ class CallSettings(_Source):
     model: str | None = Field(None, description="the model to ask for, with a key")
     seconds: float | None = Field(
         None, gt=0, description="when to hang up (none: when all is said)"
+    )
+    consent: bool | None = Field(
+        None, description="what to say to being recorded by a relay: true or false"
+    )
+
+
+class RecordSettings(CallSettings):
+    """Settings of a recording on the command line: those of a call, and more."""
+
+    into: Path = Field(Path("recordings"), description="folder for the recordings")
+    at: str = Field(
+        "http://localhost:8040/",
+        description="where a call is that has an id: a relay, or a ws or wss URL",
+    )
+    operator_token: SecretStr | None = Field(
+        None, description="the relay's OFFHOOK_OPERATOR_TOKEN"
     )
 
 
@@ -219,6 +236,26 @@ class Settings(NetworkSettings):
         min_length=16,
         description="signs grants; set it when several processes serve one site",
     )
+    data: Path = Field(
+        Path("offhook-data"), description="folder of what is kept of calls"
+    )
+    store: str | None = Field(
+        None,
+        description="SQL URL of the calls (none: SQLite in `data`; `none`: keep none)",
+    )
+    recordings: str | None = Field(
+        None,
+        description="where recordings are: a folder, or a URL like s3://bucket/folder "
+        "(none: in `data`)",
+    )
+    keep_days: float = Field(
+        30, gt=0, description="when calls and their recordings are deleted"
+    )
+    operator_token: SecretStr | None = Field(
+        None,
+        min_length=16,
+        description="opens /calls, recordings, /metrics (none: at this machine only)",
+    )
     grant_seconds: int = Field(
         60, ge=10, le=7200, description="how long a grant may wait for its call"
     )
@@ -231,7 +268,17 @@ class Settings(NetworkSettings):
     session_seconds: float = Field(
         3600,
         gt=0,
-        description="how long a session over WebSocket or a bridged call may last",
+        description="how long a call may last",
+    )
+    supervise: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="supervise direct calls: where that is possible, always, or never",
+    )
+    max_calls: int = Field(
+        1000, ge=1, description="how many calls there may be at a time"
+    )
+    max_calls_per_caller: int = Field(
+        100, ge=1, description="how many of them may come from one address"
     )
     event_bytes: int = Field(
         2**20, ge=1024, description="how long one event of a caller may be"

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offhook.audio.mixing import Ducking, Fade, amplitude, mix, power, samples
+from offhook.audio.mixing import Ducking, Fade, amplitude, mix, pcm16, power, samples
 
 SPEECH, SILENCE = 10**-2.0, 0.0
 
@@ -57,8 +57,8 @@ def test_a_fade_of_no_time_is_at_once() -> None:
 
 def mixed(one: list[int], other: list[int], *gain: float) -> list[int]:
     pcm = samples(np.array(one, "<i2").tobytes())
-    out = mix(pcm, np.array(other, np.int16), *gain)
-    return [int(sample) for sample in np.frombuffer(out, "<i2")]
+    mix(pcm, np.array(other, np.int16), *gain)
+    return [int(sample) for sample in np.frombuffer(pcm16(pcm), "<i2")]
 
 
 def test_two_sounds_are_added() -> None:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from tests.benchmarks import media, offers, sessions, turns, websocket
+from tests.benchmarks import (
+    media,
+    offers,
+    quality,
+    recording,
+    sessions,
+    turns,
+    websocket,
+)
 
 
 async def measure() -> None:
@@ -12,7 +20,9 @@ async def measure() -> None:
     await sessions.measure()
     await offers.measure()
     await websocket.measure()
+    await quality.measure()
     await media.measure()
+    await recording.measure()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ import numpy as np
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from av import AudioFrame, CodecContext
 
-from offhook.media.bypass import RtpPath, opus_payload_type
+from offhook.media.bypass import RtpPath
 from offhook.media.codec import RATE as HEARD_RATE
 from offhook.media.codec import Decoder
 from offhook.protocol import rtp
@@ -127,12 +127,9 @@ class Call:
                 await up.wait()
 
     def begin(self) -> None:
-        transceiver = self.peer.getTransceivers()[0]
-        payload_type = opus_payload_type(transceiver)
-        assert payload_type is not None
-        self._path = RtpPath(transceiver, payload_type, self._hear)
-        self._path.open()
-        self._stream = rtp.Stream(self._path.ssrc, payload_type, 1, 0)
+        self._path = RtpPath.of(self.peer)
+        self._path.open(self._hear)
+        self._stream = rtp.Stream(self._path.ssrc, self._path.payload_type, 1, 0)
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time() + random.random() * FRAME_S
         self._loop.call_at(self._due, self._tick)

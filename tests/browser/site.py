@@ -25,6 +25,21 @@ SDK = """<!doctype html><html lang="en"><head><title>SDK</title>
 <link rel="icon" href="data:,">
 <script src="/sdk.js"></script></head><body></body></html>"""
 
+# What the SDK's own guide says, but for the two addresses.
+CALL = """async (voice) => {
+  const { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebRTC } = OpenAIAgentsRealtime;
+  const minted = await fetch(`${voice}/v1/realtime/client_secrets`, { method: "POST" });
+  const { value } = await minted.json();
+  const agent = new RealtimeAgent({ name: "Greeter", instructions: "Be brief." });
+  const transport = new OpenAIRealtimeWebRTC({ baseUrl: `${voice}/v1/realtime/calls` });
+  const session = new RealtimeSession(agent, { transport });
+  window.session = session;
+  window.problems = [];
+  session.on("error", (error) => window.problems.push(JSON.stringify(error)));
+  await session.connect({ apiKey: value });
+  return transport.callId;
+}"""
+
 
 def site(html: str, policy: str | None = None) -> Starlette:
     """Make a site of one page; beside it the official SDK, and what to do with it."""

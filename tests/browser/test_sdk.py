@@ -11,8 +11,9 @@ from starlette.routing import Mount
 
 from offhook import create_app
 from offhook.settings import Settings
-from tests.browser.site import SDK, site
+from tests.browser.site import CALL, SDK, site
 from tests.relays import serving
+from tests.witness import Witness
 from tests.words import plain
 
 if TYPE_CHECKING:
@@ -21,21 +22,6 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.anyio
-
-# What the SDK's own guide says, but for the two addresses.
-CALL = """async (voice) => {
-  const { RealtimeAgent, RealtimeSession, OpenAIRealtimeWebRTC } = OpenAIAgentsRealtime;
-  const minted = await fetch(`${voice}/v1/realtime/client_secrets`, { method: "POST" });
-  const { value } = await minted.json();
-  const agent = new RealtimeAgent({ name: "Greeter", instructions: "Be brief." });
-  const transport = new OpenAIRealtimeWebRTC({ baseUrl: `${voice}/v1/realtime/calls` });
-  const session = new RealtimeSession(agent, { transport });
-  window.session = session;
-  window.problems = [];
-  session.on("error", (error) => window.problems.push(JSON.stringify(error)));
-  await session.connect({ apiKey: value });
-  return transport.callId;
-}"""
 
 
 async def talk(visitor: Visitor, engines: Engines, page: str, voice: str) -> None:
@@ -71,3 +57,25 @@ async def test_a_spoken_turn(
         visitor = await stack.enter_async_context(visit(*script))
         page = host if where == "same origin" else other
         await talk(visitor, engines, page, f"{host}/voice")
+
+
+async def test_the_servers_agent_stands_against_that_of_the_sdk(
+    local_url: str, visit: Open
+) -> None:
+    """What it says when it connects is put back; what is tried later ends the call."""
+    witness = Witness()
+    settings = Settings.load(upstream=local_url, api_key="x")
+    agents = {"support": {"instructions": "canary"}}
+    voice = create_app(settings, agents=agents, observers=[witness])
+    routes = [Mount("/voice", app=voice), Mount("/", app=site(SDK))]
+    async with serving(Starlette(routes=routes)) as host, visit(1.0) as visitor:
+        await visitor.page.goto(host)
+        await visitor.page.evaluate(CALL, f"{host}/voice")
+        await witness.until(lambda: witness.marks("guard.restored"))
+        assert "instructions" in witness.marks("guard.restored")[0].data["what"]
+        assert await visitor.page.evaluate("session.transport.status") == "connected"
+        await visitor.page.evaluate(
+            "session.transport.updateSessionConfig({ instructions: 'Be rude.' })"
+        )
+        assert (await witness.end()).reason == "guard"
+    assert len(witness.marks("guard.restored")) == 1

@@ -10,7 +10,7 @@ import pylibsrtp
 from aiortc import RTCConfiguration, RTCPeerConnection
 from aiortc.rtp import RtcpPacket
 
-from offhook.media.bypass import RtpPath, opus_payload_type
+from offhook.media.bypass import RtpPath
 from offhook.protocol import rtp
 
 if TYPE_CHECKING:
@@ -24,17 +24,13 @@ class Far:
 
     def __init__(self, peer: RTCPeerConnection) -> None:
         self.peer = peer
-        transceiver = self.transceiver = peer.getTransceivers()[0]
-        payload_type = opus_payload_type(transceiver)
-        assert payload_type is not None
-        self.payload_type: int = payload_type
         self.heard: list[rtp.Packet] = []
         self.rtcp: list[Any] = []
-        self.path = RtpPath(transceiver, payload_type, self._hear)
-        self.path.open()
-        self.stream = rtp.Stream(self.path.ssrc, payload_type, 100, 9600)
+        self.path = RtpPath.of(peer)
+        self.path.open(self._hear)
+        self.stream = rtp.Stream(self.path.ssrc, self.path.payload_type, 100, 9600)
         self._news = asyncio.Event()
-        dtls: Any = transceiver.receiver.transport
+        dtls: Any = self.path.transceiver.receiver.transport
         self._dtls = dtls
         self._read: Any = dtls._handle_rtcp_data
         dtls._handle_rtcp_data = self._read_rtcp
@@ -132,13 +128,13 @@ async def answered(
 
 
 @asynccontextmanager
-async def far_end() -> AsyncIterator[tuple[Far, RTCRtpTransceiver]]:
-    """A far end, and our own transceiver that it is connected to."""
+async def far_end() -> AsyncIterator[tuple[Far, RtpPath]]:
+    """A far end, and our own path to it."""
     caller = RTCPeerConnection(RTCConfiguration([]))
     caller.addTransceiver("audio")
     peer = await answered(caller)
     try:
-        yield Far(caller), peer.getTransceivers()[0]
+        yield Far(caller), RtpPath.of(peer)
     finally:
         await caller.close()
         await peer.close()

@@ -8,7 +8,7 @@ import pytest
 from aioice import ice
 from aiortc.rtcdtlstransport import State
 
-from offhook.media.bypass import RtpPath, Unsaid, opus_payload_type
+from offhook.media.bypass import Unsaid, opus_payload_type
 from tests.media.legs import far_end
 
 if TYPE_CHECKING:
@@ -19,7 +19,8 @@ pytestmark = pytest.mark.anyio
 
 async def test_the_parts_that_rtp_goes_past_are_where_they_were() -> None:
     """What this asks for, `RtpPath` uses."""
-    async with far_end() as (_, transceiver):
+    async with far_end() as (_, path):
+        transceiver = path.transceiver
         sender: Any = transceiver.sender
         receiver: Any = transceiver.receiver
         dtls: Any = receiver.transport
@@ -46,10 +47,10 @@ async def test_the_parts_that_rtp_goes_past_are_where_they_were() -> None:
 
 async def test_the_path_gives_the_packets_back() -> None:
     heard: list[Packet] = []
-    async with far_end() as (far, transceiver):
+    async with far_end() as (far, path):
+        transceiver = path.transceiver
         connection: Any = transceiver.receiver.transport.transport._connection
-        path = RtpPath(transceiver, 96, lambda packet, now: heard.append(packet))
-        path.open()
+        path.open(lambda packet, now: heard.append(packet))
         assert isinstance(transceiver.sender.track, Unsaid)
         # A frame that aiortc had begun to encode.
         await transceiver.receiver.transport._send_rtp(b"\x80\x60" + bytes(20))
@@ -66,9 +67,9 @@ async def test_the_path_gives_the_packets_back() -> None:
 
 
 async def test_a_way_that_is_gone_takes_packets_in_vain() -> None:
-    async with far_end() as (far, transceiver):
-        path = RtpPath(transceiver, 96, lambda packet, now: None)
-        path.open()
+    async with far_end() as (far, path):
+        transceiver = path.transceiver
+        path.open(lambda packet, now: None)
         await transceiver.receiver.transport.stop()
         await far.peer.close()
         path.send(bytes(50), 0, 0.0)

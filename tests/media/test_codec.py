@@ -19,7 +19,7 @@ def test_what_was_encoded_is_decoded() -> None:
     assert len(heard) == 24000
     assert loudness(heard[4800:], 440) == pytest.approx(0.25, rel=0.02)
     assert clicks(heard[4800:]) < 0.002
-    assert 5000 < sum(map(len, payloads)) < 7000  # 48 kb/s
+    assert 9000 < sum(map(len, payloads)) < 11000  # 80 kb/s
 
 
 def test_it_takes_two_milliseconds_and_a_half() -> None:

@@ -37,7 +37,11 @@ class Gate:
     def __init__(self, allowance: float = math.inf) -> None:
         self.connection = Connection(ice_controlling=False)
         self.connection.remote_username = "them"
-        self.filter = SourceFilter(self.connection, allowance)
+        self.proofs = 0
+        self.filter = SourceFilter(self.connection, allowance, self.prove)
+
+    def prove(self) -> None:
+        self.proofs += 1
 
     def check(
         self,
@@ -92,6 +96,14 @@ async def test_a_strangers_datagrams_are_dropped(
     gate: Gate, data: bytes, reason: str
 ) -> None:
     assert gate.reason(data) == reason
+
+
+async def test_that_somebody_knows_our_password_is_told(gate: Gate) -> None:
+    for data in (BINDING_REQUEST, gate.check(password="wrong"), DTLS, rtp()):
+        gate.reason(data)
+    assert gate.proofs == 0
+    gate.reason(gate.check())
+    assert gate.proofs == 1
 
 
 async def test_who_knows_our_password_is_let_through(gate: Gate) -> None:

@@ -22,6 +22,7 @@ from aiortc import (
 from aiortc.rtp import RtcpByePacket, RtcpRrPacket, RtcpSdesPacket, RtcpSrPacket
 
 from offhook.errors import InvalidRequest, ServerError
+from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
 from offhook.media.sounds import Sound
 from offhook.protocol.rtp import FRAME, Packet, ahead, later
@@ -84,7 +85,7 @@ async def test_two_callers_hear_each_other() -> None:
             peer = await answered(caller.peer)
             stack.push_async_callback(peer.close)
             stack.push_async_callback(caller.close)
-            legs.append(await stack.enter_async_context(Leg(peer.getTransceivers()[0])))
+            legs.append(await stack.enter_async_context(Leg.of(peer)))
         couple(*legs)
         one.microphone.say(tone(440, 1))
         two.microphone.say(tone(660, 1))
@@ -116,12 +117,13 @@ async def test_packets_pass_as_they_came() -> None:
 
 async def test_nothing_is_decoded_and_no_task_is_made() -> None:
     async with bridged() as (caller, one, _, model):
+        assert isinstance(one.path, RtpPath)
         before = asyncio.all_tasks()
         for payload in SPEECH:
             caller.say(payload)
         await model.until(lambda: len(model.heard) == 50)
         assert asyncio.all_tasks() == before
-        track: Any = one.transceiver.receiver.track
+        track: Any = one.path.transceiver.receiver.track
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
                 await track.recv()
@@ -154,7 +156,8 @@ async def test_the_far_end_is_told_what_came_and_what_was_lost() -> None:
 
 async def test_our_reports_are_of_what_we_sent() -> None:
     async with bridged() as (caller, _, two, model):
-        answer = answer_to_report(two.transceiver)
+        assert isinstance(two.path, RtpPath)
+        answer = answer_to_report(two.path.transceiver)
         for payload in SPEECH:
             caller.say(payload)
         await model.until(lambda: len(model.heard) == 50)
@@ -186,7 +189,8 @@ async def test_the_far_end_is_told_the_end() -> None:
     async with bridged() as (caller, _, two, model):
         caller.say(SPEECH[0])
         await model.until(lambda: model.heard)
-        await two.transceiver.stop()
+        assert isinstance(two.path, RtpPath)
+        await two.path.transceiver.stop()
         await model.until(
             lambda: [p for p in model.rtcp if isinstance(p, RtcpByePacket)]
         )
@@ -229,6 +233,30 @@ async def test_who_waits_alone_hears_music_until_it_is_stopped() -> None:
         assert len(caller.heard) <= count + 2
 
 
+async def test_what_is_said_meanwhile_is_heard_after() -> None:
+    """A greeting must not swallow the first words of an answer."""
+    async with bridged() as (caller, _, two, model):
+        playback = two.play(HUM)
+        await caller.say_all(SPEECH[:20])
+        await playback.ended()
+        await caller.say_all([*SPEECH[20:30], *encoded(bytes(48000))])
+        await model.until(lambda: all(p in model.payloads for p in SPEECH[:30]))
+        said = [payload for payload in model.payloads if payload in SPEECH]
+        assert said == SPEECH[:30]
+        check_unbroken(model.heard)
+
+
+async def test_what_was_taken_back_meanwhile_is_not_heard() -> None:
+    async with bridged() as (caller, _, two, model):
+        playback = two.play(HUM)
+        await caller.say_all(SPEECH[:5])
+        two.forget()
+        await playback.ended()
+        caller.say(SPEECH[40])
+        await model.until(lambda: SPEECH[40] in model.payloads)
+        assert [p for p in model.payloads if p in SPEECH] == [SPEECH[40]]
+
+
 async def test_a_sound_under_speech_is_heard_with_it() -> None:
     async with bridged() as (caller, _, two, model):
         await caller.say_all(SPEECH[:5])
@@ -247,16 +275,22 @@ async def test_a_sound_under_speech_is_heard_with_it() -> None:
         await model.until(lambda: model.payloads[-1] == SPEECH[40])
 
 
-async def test_one_sound_ends_another() -> None:
+async def test_one_sound_alone_ends_another_and_what_is_under_speech_goes_on() -> None:
     async with far_end() as (caller, near), Leg(near) as leg:
+        under = leg.play(HUM, under_speech=True, loop=True)
         first = leg.play(HUM, loop=True)
-        second = leg.play(HUM, under_speech=True, loop=True)
+        second = leg.play(Sound(tone(800, 0.1)))
         await first.ended()
         first.stop()
-        await caller.until(lambda: len(caller.heard) >= 5)
-        third = leg.play(Sound(tone(800, 0.04)))
         await second.ended()
-        await third.ended()
+        heard = len(caller.heard)
+        await caller.until(lambda: len(caller.heard) >= heard + 20)
+        both = decoded(caller.payloads[: heard - 2])
+        assert loudness(decoded(caller.payloads[heard + 5 :]), 1200) > 0.05
+        assert loudness(both[-1200:], 1200) < 0.01
+        check_unbroken(caller.heard)
+        under.stop()
+        await under.ended()
 
 
 @pytest.mark.parametrize("under_speech", [False, True])
@@ -432,7 +466,7 @@ async def test_a_leg_goes_on_where_aiortc_has_been(
     peer = await answered(caller, Microphone())
     far = Far(caller)
     await far.until(lambda: len(far.heard) >= 3)
-    async with Leg(peer.getTransceivers()[0]) as leg:
+    async with Leg.of(peer) as leg:
         await leg.play(HUM).ended()
         await far.until(lambda: far.payloads[-1:] == [HUM.packets[-1]])
     own = next(p for p in far.heard if p.payload == HUM.packets[0])
@@ -479,17 +513,17 @@ async def test_a_caller_without_opus_is_told_so() -> None:
     transceiver.setCodecPreferences([c for c in codecs if "PCMU" in c.mimeType])
     peer = await answered(caller)
     with pytest.raises(InvalidRequest, match="Opus"):
-        Leg(peer.getTransceivers()[0])
+        Leg.of(peer)
     await caller.close()
     await peer.close()
 
 
 async def test_a_connection_that_is_not_up_has_no_leg() -> None:
     peer = RTCPeerConnection(RTCConfiguration([]))
-    transceiver = peer.addTransceiver("audio")
+    peer.addTransceiver("audio")
     await peer.createOffer()
     with pytest.raises(ServerError, match="up"):
-        Leg(transceiver)
+        Leg.of(peer)
     await peer.close()
 
 

@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 import pytest
 
-from offhook.media.mixer import Mixer
+from offhook.media.mixer import Layer, Mixer
 from offhook.media.playing import Alone, Under, encoded
 from offhook.media.sounds import Sound
 from offhook.protocol.rtp import Packet
@@ -59,20 +59,11 @@ async def test_payloads_are_sent_in_real_time() -> None:
     assert np.diff(ear.times).min() > 0.0
 
 
-async def test_speech_is_dropped_meanwhile() -> None:
-    ear = Ear()
-    playing = Alone(HUM.payloads(), ear.emit, ear.ended)
-    playing.heard(packet(0, b"speech"), 0.0)
-    await ear.until(ends=1)
-    assert b"speech" not in ear.payloads
-
-
-@pytest.mark.parametrize("how", ["stop", "end"])
-async def test_what_is_played_alone_stops_at_once_and_once(how: str) -> None:
+async def test_what_is_played_alone_stops_at_once_and_once() -> None:
     ear = Ear()
     playing = Alone(HUM.payloads(loop=True), ear.emit, ear.ended)
     await ear.until(payloads=3)
-    getattr(playing, how)()
+    playing.end()
     playing.end()
     assert ear.ends == 1
     sent = len(ear.payloads)
@@ -98,7 +89,7 @@ async def test_a_loop_that_was_held_up_does_not_send_all_at_once(
 
 async def test_speech_is_sent_as_it_comes_with_the_sound_under_it() -> None:
     ear, loop = Ear(), asyncio.get_running_loop()
-    playing = Under(Mixer(HUM.samples(loop=True)), ear.emit, ear.ended)
+    playing = Under(Mixer(Layer(HUM.samples(loop=True))), ear.emit, ear.ended)
     for number, payload in enumerate(spoken(tone(440, 0.4))):
         playing.heard(packet(number, payload), loop.time() + number * 0.02)
         assert len(ear.payloads) == number + 1
@@ -109,7 +100,7 @@ async def test_speech_is_sent_as_it_comes_with_the_sound_under_it() -> None:
 async def test_without_speech_it_goes_on_by_itself_in_real_time() -> None:
     ear, loop = Ear(), asyncio.get_running_loop()
     begin = loop.time()
-    playing = Under(Mixer(HUM.samples(loop=True)), ear.emit, ear.ended)
+    playing = Under(Mixer(Layer(HUM.samples(loop=True))), ear.emit, ear.ended)
     await ear.until(payloads=11)
     assert 0.25 <= loop.time() - begin < 0.5
     # Speech takes over at once.
@@ -121,7 +112,7 @@ async def test_without_speech_it_goes_on_by_itself_in_real_time() -> None:
 
 async def test_it_ends_when_the_sound_is_over_and_the_speech_pauses() -> None:
     ear, numbers = Ear(), count()
-    playing = Under(Mixer(HUM.samples()), ear.emit, ear.ended)
+    playing = Under(Mixer(Layer(HUM.samples())), ear.emit, ear.ended)
     for payload in spoken(tone(440, 0.5)):
         number = next(numbers)
         playing.heard(packet(number, payload), number * 0.02)
@@ -136,7 +127,7 @@ async def test_it_ends_when_the_sound_is_over_and_the_speech_pauses() -> None:
 
 async def test_who_never_pauses_is_not_waited_for() -> None:
     ear = Ear()
-    playing = Under(Mixer(HUM.samples()), ear.emit, ear.ended)
+    playing = Under(Mixer(Layer(HUM.samples())), ear.emit, ear.ended)
     for number, payload in enumerate(spoken(tone(440, 1.5))):
         if ear.ends:
             break
@@ -146,12 +137,30 @@ async def test_who_never_pauses_is_not_waited_for() -> None:
 
 async def test_a_stopped_sound_goes_softly() -> None:
     ear = Ear()
-    playing = Under(Mixer(HUM.samples(loop=True)), ear.emit, ear.ended)
+    layer = Layer(HUM.samples(loop=True))
+    Under(Mixer(layer), ear.emit, ear.ended)
     await ear.until(payloads=5)
-    playing.stop()
+    layer.stop()
     assert ear.ends == 0
     await ear.until(ends=1)
     assert len(ear.payloads) < 10
+
+
+async def test_another_sound_is_put_under_the_same_speech() -> None:
+    ear = Ear()
+    one, other = Layer(HUM.samples()), Layer(HUM.samples(loop=True))
+    playing = Under(Mixer(one), ear.emit, ear.ended)
+    await ear.until(payloads=5)
+    playing.add(other)
+    await ear.until(payloads=30)
+    assert (one.ended, other.ended, ear.ends) == (True, False, 0)
+    playing.end()
+    assert (other.ended, ear.ends) == (True, 1)
+
+
+async def test_samples_are_encoded_at_the_level_that_is_asked_for() -> None:
+    payloads = list(encoded(HUM.samples(), -6))
+    assert loudness(decoded(payloads)[480:], 1200) == pytest.approx(0.05, rel=0.1)
 
 
 async def test_samples_are_encoded_as_they_are_asked_for() -> None:

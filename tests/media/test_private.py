@@ -267,6 +267,14 @@ async def test_a_closed_connection_asks_nobody_any_more() -> None:
         assert asking.cancelled()
 
 
+async def test_what_came_is_counted_as_the_statistics_count_it() -> None:
+    async with connected() as (near, _):
+        before = private.packets_received(near)
+        stats = await near.getStats()
+        counted = sum(getattr(s, "packetsReceived", 0) for s in stats.values())
+        assert 0 < before <= counted <= private.packets_received(near)
+
+
 async def test_a_connection_that_was_left_is_closed_by_aiortc() -> None:
     async with connected() as (near, far):
         assert private.closing(near) is None

@@ -67,6 +67,16 @@ async def test_pcm_of_any_rate_is_taken() -> None:
     assert len(sound.pcm) == pytest.approx(12000, abs=5)
 
 
+def test_a_sound_has_another_level() -> None:
+    quiet = Sound(tone(440, 0.5)).at(-6)
+    assert loudness(quiet.pcm, 440) == pytest.approx(0.125, rel=0.05)
+    assert loudness(decoded(quiet.packets)[2400:9600], 440) == pytest.approx(
+        0.125, rel=0.1
+    )
+    loud = Sound(tone(440, 0.5)).at(20)
+    assert loud.pcm.max() == 32767
+
+
 async def test_what_cannot_be_read_is_the_operators_fault(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("no sound")
     for path in (tmp_path / "text.wav", tmp_path / "none.wav"):

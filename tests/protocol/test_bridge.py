@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from offhook.errors import InvalidRequest
+from offhook.events import parse
 from offhook.protocol.bridge import (
     Action,
     Bridge,
@@ -10,6 +12,7 @@ from offhook.protocol.bridge import (
     Position,
     ToCaller,
     ToModel,
+    ToServer,
 )
 from offhook.protocol.policy import Policy
 from offhook.protocol.transport_events import Audio
@@ -153,3 +156,42 @@ def test_that_there_is_no_model_is_told() -> None:
     between.fail("try again later")
     [error] = told(between.drain())
     assert error["error"]["message"] == "try again later"
+
+
+def test_what_is_for_the_server_does_not_reach_the_model() -> None:
+    for fixed in (True, False):
+        between = bridge(fixed=fixed)
+        event = {"type": "offhook.recording.withdraw", "event_id": "mine"}
+        between.hear(json.dumps(event))
+        assert between.drain() == [ToServer(event)]
+        between.refuse(InvalidRequest("No.", code="invalid_value"), event)
+        [error] = told(between.drain())
+        assert (error["type"], error["error"]["event_id"]) == ("error", "mine")
+        assert error["error"]["message"] == "No."
+
+
+def test_what_is_noted_comes_behind_the_session() -> None:
+    bridge = Bridge(Policy(fixed=False), narrated={"type": "realtime"})
+    bridge.opened()
+    bridge.note({"type": "offhook.sound.started"})
+    assert bridge.drain() == []
+    bridge.connected()
+    bridge.note({"type": "offhook.sound.stopped"})
+    kinds = [parse(a.text)["type"] for a in bridge.drain() if isinstance(a, ToCaller)]
+    assert kinds == [
+        "session.created",
+        "offhook.sound.started",
+        "offhook.sound.stopped",
+    ]
+
+
+def test_a_caller_waits_for_the_model_to_come_and_to_answer() -> None:
+    bridge = Bridge(Policy(fixed=True))
+    assert bridge.waits
+    bridge.connected()
+    assert not bridge.waits
+    bridge.take({"type": "response.created", "response": {}})
+    assert bridge.waits
+    bridge.audio(Audio(bytes(4800), "r", "i", 0))
+    bridge.pull(20)
+    assert not bridge.waits

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from offhook.protocol.usage import text_tokens, usage
+from offhook.protocol.usage import Totals, text_tokens, usage
 
 
 def test_usage_adds_up() -> None:
@@ -14,3 +14,20 @@ def test_usage_adds_up() -> None:
 
 def test_a_part_of_a_token_counts_as_one() -> None:
     assert [text_tokens(text) for text in ("", "1", "1234", "12345")] == [0, 1, 1, 2]
+
+
+def test_what_was_transcribed_is_counted_by_its_kind() -> None:
+    kind = "conversation.item.input_audio_transcription.completed"
+    totals = Totals()
+    totals.take({"type": kind, "usage": {"type": "duration", "seconds": 1.5}})
+    totals.take({"type": kind, "usage": {"type": "tokens", "total_tokens": 12}})
+    assert totals.transcribed_seconds == 1.5
+    assert totals.tokens == {"transcription": 12}
+
+
+def test_what_cannot_be_meant_is_not_counted() -> None:
+    totals = Totals()
+    odd = {"text_tokens": -1, "audio_tokens": True, "image_tokens": 10**30}
+    used = {"input_token_details": odd, "output_token_details": []}
+    totals.take({"type": "response.done", "response": {"usage": used}})
+    assert totals.tokens == {}

@@ -22,10 +22,11 @@ VAD = {
 
 def test_without_agents_there_is_a_default_one() -> None:
     agents = Agents(source="agents")
-    name, session, media, leg, brain = agents.find(None)
+    name, session, media, leg, brain, record, cues, formats = agents.find(None)
     assert agents.built_in
     assert (name, agents.names) == ("default", ["default"])
-    assert (media, leg, brain) == ("direct", "webrtc", None)
+    assert (media, leg, brain, record) == ("direct", "webrtc", None, "never")
+    assert (cues, formats) == ({}, ())
     assert session["type"] == "realtime"
     assert session["model"] == "gpt-realtime-2.1"
     assert session["instructions"]
@@ -138,3 +139,25 @@ def test_turn_detection_of_another_kind_replaces_ours_whole(turns: Any) -> None:
 def test_captions_can_be_turned_off() -> None:
     session = complete({"audio": {"input": {"transcription": None}}})
     assert session["audio"]["input"]["transcription"] is None
+
+
+def test_an_agent_says_whether_its_calls_are_recorded() -> None:
+    given = {"sales": {}, "support": {"record": "required"}}
+    agents = Agents(given, source="agents")
+    assert agents.recorded == ["support"]
+    assert agents.find("support").record == "required"
+    assert "record" not in agents.find("support").session
+    with pytest.raises(SettingsError, match=r"sales\.record must be one of never, "):
+        Agents({"sales": {"record": True}}, source="agents")
+
+
+def test_an_agent_says_what_its_recordings_are_to_be_had_as() -> None:
+    given = {"sales": {}, "support": {"record_formats": ["wav", "flac"]}}
+    agents = Agents(given, source="agents")
+    assert agents.find("sales").record_formats == ()
+    assert agents.find("support").record_formats == ("wav", "flac")
+    assert "record_formats" not in agents.find("support").session
+    wrongs: list[Any] = ["wav", ["mp3"], [{}]]
+    for wrong in wrongs:
+        with pytest.raises(SettingsError, match=r"sales\.record_formats must be"):
+            Agents({"sales": {"record_formats": wrong}}, source="agents")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from offhook.errors import SettingsError, UpstreamError
+from offhook.errors import NotFound, SettingsError, UpstreamError
 from offhook.relay.app import create_app
 from offhook.settings import Settings
 from offhook.upstream.base import Answer
@@ -87,6 +87,9 @@ class Fixed:
 
     def connect(self, session: Mapping[str, Any]) -> Any:
         raise AssertionError("in these tests nobody comes over a WebSocket")
+
+    def attach(self, call_id: str) -> Any:
+        raise NotFound("There are no sidebands here.")
 
     async def hang_up(self, call_id: str) -> None:
         raise RuntimeError("canary in a bug")
@@ -176,3 +179,9 @@ async def test_unknown_routes_and_methods(
     relay: Relay, method: str, path: str, status: int, code: str
 ) -> None:
     error_of(await relay.client.request(method, path), status, code)
+
+
+def test_what_is_recorded_does_not_pass_by() -> None:
+    settings = Settings.load(api_key="sk-any", keys="upstream")
+    with pytest.raises(SettingsError, match="'support' are recorded"):
+        create_app(settings, agents={"support": {"record": "consent"}})

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import threading
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
+import numpy as np
 import pytest
 from agents import function_tool
+from aiortc import AudioStreamTrack
 
 from offhook import OpenAIRealtimeWebSocket, RealtimeAgent, Sound
 from offhook.errors import SettingsError, UpstreamError
@@ -15,6 +19,8 @@ from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
 from tests.caller import calling
+from tests.media.opus import decoded, loudness, tone
+from tests.recordings import events, kept, spooled, track
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
 from tests.words import plain
@@ -22,6 +28,10 @@ from tests.words import plain
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from aiortc import MediaStreamTrack
+    from numpy.typing import NDArray
+
+    from offhook.protocol.rtp import Packet
     from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
     from tests.caller import Caller
@@ -32,6 +42,11 @@ pytestmark = pytest.mark.anyio
 
 SUPPORT = {"support": {"instructions": "canary", "media": "bridged"}}
 LEGS = pytest.mark.parametrize("leg", ["webrtc", "websocket"])
+SEVEN = {
+    "type": "message",
+    "role": "user",
+    "content": [{"type": "input_text", "text": "What is seven times eight?"}],
+}
 SAID = {
     "type": "message",
     "role": "user",
@@ -75,13 +90,24 @@ def spoken(caller: Caller) -> bytes:
 async def test_a_caller_speaks_and_is_answered(
     leg: str, local_url: str, speak: Speak, engines: Engines
 ) -> None:
-    async with bridged(local_url, agents=over(leg)) as (_, caller):
+    packets: list[Packet] = []
+
+    async def listen(call: BridgedCall) -> None:
+        assert call.model
+        call.model.tap_said(lambda packet, now: packets.append(packet))
+        statistics = await call.model.statistics()
+        assert statistics.packets_lost == 0
+
+    agents = over(leg)
+    async with bridged(local_url, agents=agents, on_bridged=listen) as (_, caller):
         caller.microphone.say(await speak("What is seven times eight?"))
         await caller.until("output_audio_buffer.stopped")
         heard = spoken(caller)
         types = {event["type"] for event in caller.events}
         assert "canary" not in str(caller.events)
     assert "56" in plain(await engines.recognise(heard))
+    tapped = decoded(packet.payload for packet in packets).tobytes()
+    assert "56" in plain(await engines.recognise(tapped))
     assert "response.output_audio.delta" not in types
     assert "conversation.item.input_audio_transcription.completed" in types
 
@@ -224,6 +250,72 @@ async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
         assert "56" in plain(await engines.recognise(spoken(caller)))
 
 
+async def test_a_model_over_a_websocket_waits_while_a_sound_is_heard_alone(
+    local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    asked = asyncio.Event()
+    over_at: list[float] = []
+
+    async def hold(call: BridgedCall) -> None:
+        await asked.wait()
+        assert call.caller
+        await call.caller.play(sound).ended()
+        over_at.append(asyncio.get_running_loop().time())
+
+    agents = over("websocket")
+    async with bridged(local_url, agents=agents, on_bridged=hold) as (_, caller):
+        content = [{"type": "input_text", "text": "What is seven times eight?"}]
+        item = {"type": "message", "role": "user", "content": content}
+        asked.set()
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        await caller.until("response.done")
+        assert not over_at
+        await caller.until("output_audio_buffer.started")
+        assert over_at
+        await caller.until("output_audio_buffer.stopped")
+        words = plain(await engines.recognise(spoken(caller)))
+    assert "hold the line" in words.partition("56")[0]
+    assert "56" in words
+
+
+async def test_what_waited_for_a_sound_was_not_heard(
+    local_url: str, speak: Speak
+) -> None:
+    sound = await Sound.of_pcm(await speak("Please hold the line."))
+    begin = asyncio.Event()
+
+    async def hold(call: BridgedCall) -> None:
+        await begin.wait()
+        assert call.caller
+        call.caller.play(sound, loop=True)
+
+    agents = over("websocket")
+    async with bridged(local_url, agents=agents, on_bridged=hold) as (_, caller):
+        caller.send("conversation.item.create", item=SAID)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.started")
+        begin.set()
+        speech = await speak("Stop it. What is two plus two?")
+        caller.microphone.say(bytes(48000) + speech)
+        await caller.until("output_audio_buffer.cleared")
+        cut = await caller.until("conversation.item.truncated")
+        assert cut["audio_end_ms"] < 400
+
+
+async def test_a_model_that_takes_no_audio_ends_the_call(
+    local_url: str, speak: Speak, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Deaf(Parrot):
+        def send_audio(self, audio: bytes, *, commit: bool = False) -> None:
+            raise ValueError("deaf")
+
+    async with bridged(local_url, transport=lambda agent: Deaf()) as (_, caller):
+        await caller.closed()
+    assert "is given up: deaf" in caplog.text
+
+
 async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:
     async def fail(_: BridgedCall) -> None:
         raise LookupError("the application's own fault")
@@ -232,6 +324,218 @@ async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> Non
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
+
+
+RATE = 24000
+HIGH = 3100.0  # where a voice has little
+
+
+def with_sounds(leg: str, **sounds: Any) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "leg": leg, "sounds": sounds}}
+
+
+def levels(pcm: bytes, hertz: float) -> NDArray[np.float64]:
+    """How loud a tone is, every 100 ms."""
+    samples = np.frombuffer(pcm, "<i2")
+    pieces = [samples[at : at + 2400] for at in range(0, len(samples) - 2399, 2400)]
+    return np.array([loudness(piece, hertz) for piece in pieces])
+
+
+async def until_heard(caller: Caller, seconds: float) -> None:
+    """Let the caller listen for so long."""
+    wanted = len(caller.heard) + seconds * 192000
+    async with asyncio.timeout(20 + seconds):
+        while len(caller.heard) < wanted:
+            await caller.heard_more()
+
+
+@LEGS
+async def test_music_is_heard_by_the_caller_alone_and_gives_way_to_speech(
+    leg: str, local_url: str
+) -> None:
+    music = Sound(tone(HIGH, 0.5, 0.1))
+    agents = with_sounds(leg, music={"sound": music, "when": "always", "control": True})
+    to_model: list[Packet] = []
+
+    async def listen(call: BridgedCall) -> None:
+        assert call.model
+        call.model.tap_heard(lambda packet, _: to_model.append(packet))
+
+    async with bridged(local_url, agents=agents, on_bridged=listen) as (_, caller):
+        await until_heard(caller, 0.8)
+        before = levels(spoken(caller)[-RATE // 2 :], HIGH)
+        assert np.median(before) == pytest.approx(0.1, rel=0.1)
+        caller.heard.clear()
+        caller.send("conversation.item.create", item=SEVEN)
+        caller.send("response.create")
+        await caller.until("output_audio_buffer.stopped")
+        speech = spoken(caller)
+        loud = levels(speech, HIGH)[voiced(speech)]
+        assert len(loud) >= 8
+        assert np.median(loud) == pytest.approx(0.1 * 10 ** (-12 / 20), rel=0.4)
+        caller.send("offhook.sound.stop", name="music")
+        stopped = await caller.until("offhook.sound.stopped")
+        assert (stopped["name"], stopped["to"]) == ("music", "caller")
+        await until_heard(caller, 0.3)
+        caller.heard.clear()
+        await until_heard(caller, 0.2)
+        assert levels(spoken(caller), HIGH).max() < 0.001
+        caller.send("offhook.sound.start", name="music")
+        await caller.until("offhook.sound.started")
+        await until_heard(caller, 0.5)
+        assert levels(spoken(caller), HIGH).max() > 0.05
+    heard = decoded(packet.payload for packet in to_model)
+    assert len(heard) > RATE
+    assert levels(heard.tobytes(), HIGH).max() < 0.001
+
+
+def voiced(pcm: bytes) -> NDArray[np.bool_]:
+    """Every 100 ms, whether something else than a tone is loud, and was before."""
+    samples = np.frombuffer(pcm, "<i2").astype(float) / 32768
+    pieces = samples[: len(samples) // 2400 * 2400].reshape(-1, 2400)
+    low = abs(np.fft.rfft(pieces, axis=1)[:, 10:150]).sum(axis=1) / 1200
+    speech: NDArray[np.bool_] = low > 0.05
+    both: NDArray[np.bool_] = speech & np.roll(speech, 1)
+    return both
+
+
+async def test_a_greeting_is_heard_first_and_swallows_no_word(
+    local_url: str, engines: Engines
+) -> None:
+    """Over WebRTC, where the model's server plays on; the others wait themselves."""
+    greeting = Sound(tone(800, 2, 0.1))
+    agents = with_sounds("webrtc", greeting={"sound": greeting, "when": "connected"})
+    async with bridged(local_url, agents=agents) as (_, caller):
+        caller.send("conversation.item.create", item=SEVEN)
+        caller.send("response.create")
+        await caller.until("offhook.sound.stopped")
+        await until_heard(caller, 3)
+        heard = spoken(caller)
+    tones = np.flatnonzero(levels(heard, 800) > 0.05)
+    assert 18 <= len(tones) <= 22
+    end = 2 * 2400 * (int(tones.max()) + 1)
+    assert not voiced(heard[:end])[: tones.min()].any()
+    said = (await engines.recognise(heard[end:])).lower()
+    assert said.startswith(("seven times", "7 times"))
+    assert "fifty" in said or "56" in said
+
+
+async def test_a_caller_plays_no_sound_that_it_may_not(local_url: str) -> None:
+    beep = Sound(tone(800, 0.1))
+    agents = with_sounds("webrtc", beep={"sound": beep})
+    async with bridged(local_url, agents=agents) as (_, caller):
+        for name in ("beep", "unknown"):
+            caller.send("offhook.sound.start", name=name, event_id=f"my_{name}")
+            error = (await caller.until("error"))["error"]
+            assert error["type"] == "invalid_request_error"
+            assert error["code"] == "unknown_sound"
+            assert error["event_id"] == f"my_{name}"
+            assert error["param"] == "name"
+
+
+async def test_an_application_plays_by_name_to_either_side(local_url: str) -> None:
+    beep = Sound(tone(800, 0.2))
+    agents = with_sounds("webrtc", beep={"sound": beep, "to": "model"})
+    over = asyncio.Event()
+    to_model: list[Packet] = []
+
+    async def play(call: BridgedCall) -> None:
+        assert call.model
+        call.model.tap_heard(lambda packet, _: to_model.append(packet))
+        await call.play("beep").ended()
+        call.stop("beep")
+        await call.play(beep, to="caller").ended()
+        over.set()
+
+    async with bridged(local_url, agents=agents, on_bridged=play) as (_, caller):
+        async with asyncio.timeout(10):
+            await over.wait()
+        await until_heard(caller, 0.3)
+        assert levels(spoken(caller), 800).max() > 0.1
+        assert loudness(decoded(p.payload for p in to_model), 800) > 0.02
+
+
+async def test_who_waits_for_the_model_or_its_tool_hears_a_sound(
+    local_url: str,
+) -> None:
+    go = asyncio.Event()
+
+    @function_tool
+    async def order_status(number: str) -> str:
+        """Tell the status of an order."""
+        await go.wait()
+        return f"Order {number} is on its way."
+
+    hold = {"sound": Sound(tone(HIGH, 0.5, 0.1)), "when": "waiting"}
+    agent = RealtimeAgent(name="Support", tools=[order_status])
+    agents = {"support": {"agent": agent, "sounds": {"hold": hold}}}
+    asked = [{"type": "input_text", "text": "What's the status of order 17?"}]
+    async with bridged(local_url, whole=False, agents=agents) as (_, caller):
+        item = {"type": "message", "role": "user", "content": asked}
+        caller.send("conversation.item.create", item=item)
+        caller.send("response.create")
+        assert (await caller.until("offhook.sound.started"))["name"] == "hold"
+        await until_heard(caller, 0.5)
+        assert levels(spoken(caller), HIGH).max() > 0.05
+        go.set()
+        await caller.until("output_audio_buffer.started")
+        await caller.until("offhook.sound.stopped")
+
+
+async def test_who_waits_for_the_model_to_come_hears_a_sound(local_url: str) -> None:
+    go = asyncio.Event()
+
+    class Late(Singer):
+        async def connect(self, **options: Any) -> None:
+            await go.wait()
+            await super().connect(**options)
+
+    def music() -> MediaStreamTrack:
+        started.set()
+        return AudioStreamTrack()
+
+    started = asyncio.Event()
+    agents = with_sounds("webrtc", hold={"sound": music, "when": "waiting"})
+    async with relaying(local_url, agents=agents, transport=Late) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        calling_it = calling(url, key=key, whole=False)
+        entering = asyncio.create_task(calling_it.__aenter__())
+        async with asyncio.timeout(10):
+            await started.wait()
+        go.set()
+        caller = await entering
+        try:
+            # What it is told begins with the session, whatever it has heard.
+            assert caller.events[0]["type"] == "session.created"
+            await caller.until("offhook.sound.started")
+            await caller.until("offhook.sound.stopped")
+        finally:
+            await calling_it.__aexit__(None, None, None)
+
+
+@LEGS
+async def test_call_after_call_leaves_nothing(leg: str, local_url: str) -> None:
+    """As many as are quick; `python -m tests.benchmarks.leaks` makes 200."""
+
+    async def call() -> None:
+        key = await relay.grant()
+        async with calling(f"{relay.url}/v1", key=key, whole=False) as caller:
+            await caller.heard_more()
+
+    def left() -> tuple[int, int, int]:
+        descriptors = len(os.listdir("/proc/self/fd"))
+        return len(asyncio.all_tasks()), threading.active_count(), descriptors
+
+    async with relaying(local_url, agents=over(leg)) as relay:
+        for _ in range(2):
+            await call()
+        before = left()
+        for _ in range(8):
+            await call()
+        async with asyncio.timeout(10):
+            # aiortc ends its tasks in its own time.
+            while any(n > b for n, b in zip(left(), before, strict=True)):  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 async def test_a_bad_offer_is_refused(local_url: str) -> None:
@@ -329,3 +633,83 @@ def test_keys_of_the_upstream_and_bridged_calls_exclude_each_other() -> None:
         create_app(settings, agents=SUPPORT)
     with pytest.raises(SettingsError, match="'default' are bridged"):
         create_app(settings, transport=Singer)
+
+
+def recorded(record: str, **given: Any) -> dict[str, Any]:
+    return {"support": {**SUPPORT["support"], "record": record, **given}}
+
+
+async def test_what_is_not_the_callers_to_say_is_told(local_url: str) -> None:
+    async with bridged(local_url) as (_, caller):
+        caller.send("offhook.recording.consent", event_id="mine")
+        error = (await caller.until("error"))["error"]
+        assert (error["code"], error["event_id"]) == ("invalid_value", "mine")
+        caller.send("conversation.item.create", item=SAID)
+        await caller.until("conversation.item.done")
+
+
+async def test_a_call_that_has_to_be_recorded_ends_without_consent(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("required")) as relay:
+        url = f"{relay.url}/v1"
+        key = await relay.grant({"consent": {"recording": True}})
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("offhook.recording.withdraw")
+            error = (await caller.until("error"))["error"]
+            assert error["code"] == "consent_required"
+            await caller.closed()
+
+
+YES = {"consent": {"recording": True}}
+
+
+@LEGS
+async def test_both_sides_are_recorded_with_what_is_announced(
+    leg: str, local_url: str, speak: Speak, engines: Engines
+) -> None:
+    sound = await Sound.of_pcm(await speak("This call is recorded."))
+
+    async def announce(call: BridgedCall) -> None:
+        assert call.caller
+        call.caller.play(sound)
+
+    options = {"agents": recorded("consent", leg=leg), "on_bridged": announce}
+    async with relaying(local_url, **options) as relay:
+        key = await relay.grant(YES)
+        async with calling(f"{relay.url}/v1", key=key, whole=False) as caller:
+            started = await caller.until("offhook.recording.started")
+            caller.microphone.say(await speak("What is seven times eight?"))
+            await caller.until("output_audio_buffer.stopped")
+            assert [folder.name for folder in spooled()] == [started["recording_id"]]
+        folder = await kept()
+        assert folder.name == started["recording_id"]
+    heard = (await engines.recognise(track(folder, "model"))).lower()
+    assert "is recorded" in heard
+    assert "fifty-six" in heard
+    said = (await engines.recognise(track(folder, "caller"))).lower()
+    assert "seven times eight" in said
+    kinds = {entry["event"]["type"] for entry in events(folder)}
+    assert "response.done" in kinds
+    transcript = (folder / "transcript.txt").read_text("utf-8").lower()
+    assert "seven times eight" in transcript
+
+
+async def test_no_byte_before_the_consent_and_none_after_it_is_withdrawn(
+    local_url: str,
+) -> None:
+    async with relaying(local_url, agents=recorded("consent")) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, whole=False) as caller:
+            caller.send("conversation.item.create", item=SAID)
+            await caller.until("conversation.item.done")
+            assert spooled() == []
+            caller.send("offhook.recording.consent")
+            await caller.until("offhook.recording.started")
+            assert len(spooled()) == 1
+            caller.send("offhook.recording.withdraw")
+            stopped = await caller.until("offhook.recording.stopped")
+            assert stopped["deleted"] is True
+            assert spooled() == []
+            caller.send("response.create")
+            await caller.until("output_audio_buffer.started")

@@ -4,7 +4,13 @@ import pytest
 from starlette.requests import Request
 
 from offhook.errors import Unauthorized, redact
-from offhook.relay.callers import bearer, is_local, is_rebound
+from offhook.relay.callers import (
+    address_of,
+    bearer,
+    is_local,
+    is_own_page,
+    is_rebound,
+)
 
 
 def request(
@@ -89,3 +95,40 @@ def test_a_foreign_name_on_loopback_is_rebound_whatever_the_headers_say(
 )
 def test_elsewhere_and_under_its_own_names_nothing_is_rebound(asked: Request) -> None:
     assert not is_rebound(asked)
+
+
+@pytest.mark.parametrize("host", ["voice.example", "localhost:8040", "[::1]:8040"])
+def test_a_request_without_another_origin_is_of_an_own_page(host: str) -> None:
+    assert is_own_page(request(host=host))
+    assert is_own_page(request(host=host, origin=f"https://{host}"))
+    assert is_own_page(request(host=host.upper(), origin=f"http://{host}"))
+    # Behind a proxy that keeps the Host to itself, the browser's word counts.
+    proxied = {"origin": "https://voice.example", "sec_fetch_site": "same-origin"}
+    assert is_own_page(request(host="127.0.0.1:8040", **proxied))
+
+
+@pytest.mark.parametrize("origin", ["null", "", "https://a.example", "localhost:8040"])
+def test_another_origin_is_of_another_page(origin: str) -> None:
+    assert not is_own_page(request(host="localhost:8040", origin=origin))
+    assert not is_own_page(request(host="", origin=origin))
+
+
+@pytest.mark.parametrize(
+    ("client", "address"),
+    [
+        (None, None),
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("1", "1"),
+    ],
+)
+def test_a_caller_is_known_by_its_address_or_its_network(
+    client: str | None, address: str | None
+) -> None:
+    assert address_of(request(client)) == address
+
+
+def test_what_a_caller_says_of_its_address_counts_nothing() -> None:
+    assert address_of(request("192.0.2.7", x_forwarded_for="1.2.3.4")) == "192.0.2.7"

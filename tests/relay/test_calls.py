@@ -1,33 +1,99 @@
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from offhook.errors import NotFound
+from offhook.protocol.entries import Entry
 from offhook.relay.calls import Calls
+from offhook.relay.records import CallRecord
+from tests.witness import Witness
+
+pytestmark = pytest.mark.anyio
 
 
 async def hang_up() -> None:
     pass
 
 
+def record(call_id: str = "rtc_1") -> CallRecord:
+    return CallRecord(call_id, "support", "direct", 1_000.0)
+
+
 def test_a_call_belongs_to_its_grant_until_it_ends() -> None:
     calls = Calls()
-    calls.add("rtc_1", "grant", hang_up)
-    assert calls.find("rtc_1", "grant") is hang_up
+    ended: list[str] = []
+    call = calls.begin(record(), "grant", hang_up, partial(ended.append, "rtc_1"))
+    assert calls.find("rtc_1", "grant") is call
+    assert [*calls] == [call]
     with pytest.raises(NotFound) as error:
         calls.find("rtc_1", "stranger")
     assert (error.value.status, error.value.code) == (404, "call_id_not_found")
-    calls.remove("rtc_1")
+    assert ended == []
+    calls.end(call, "caller")
+    calls.end(call, "caller")
+    assert ended == ["rtc_1"]
     with pytest.raises(NotFound):
         calls.find("rtc_1", "grant")
-    calls.remove("rtc_1")
+    assert [*calls] == []
 
 
 def test_the_oldest_call_makes_room() -> None:
     calls = Calls(limit=2)
-    for number in "123":
-        calls.add(f"rtc_{number}", "grant", hang_up)
+    first, *_ = [
+        calls.begin(record(f"rtc_{number}"), "grant", hang_up) for number in "123"
+    ]
     with pytest.raises(NotFound):
         calls.find("rtc_1", "grant")
     calls.find("rtc_2", "grant")
     calls.find("rtc_3", "grant")
+    calls.end(first, "caller")
+    assert first.record.reason == "caller"
+
+
+async def test_a_call_is_told_from_its_beginning_to_its_end() -> None:
+    witness = Witness()
+    calls = Calls([witness])
+    call = calls.begin(record(), "grant", hang_up)
+    assert witness.calls == [record()]
+    text = {"type": "input_text", "text": "Hello"}
+    item = {"type": "message", "id": "i", "role": "user", "content": [text]}
+    call.take({"type": "conversation.item.added", "item": item})
+    call.mark("seen", what="x")
+    call.take({"type": "session.updated", "session": {"model": "gpt-realtime-2.1"}})
+    assert call.record.connected is None
+    call.take({"type": "input_audio_buffer.speech_started", "item_id": "a"})
+    assert call.record.connected is not None
+    call.measure({"packets": 3.0})
+    call.measure({"lost": 1.0})
+    calls.end(call, "caller")
+    calls.end(call, "again")
+    call.mark("too late")
+    [told, mark, _] = witness.entries
+    assert (told.who, told.text) == ("caller", "Hello")
+    assert isinstance(mark, Entry)
+    assert (mark.text, mark.data) == ("seen", {"what": "x"})
+    [ended] = witness.ended_calls
+    assert ended.ended is not None
+    assert ended.connected is not None
+    assert ended.ended >= ended.began
+    assert (ended.reason, ended.turns, ended.model) == ("caller", 2, "gpt-realtime-2.1")
+    assert ended.statistics == {"packets": 3.0, "lost": 1.0}
+    assert ended.usage["responses"] == 0
+
+
+async def test_who_hangs_up_first_says_why() -> None:
+    ended: list[str] = []
+
+    async def note() -> None:
+        ended.append("hung up")
+
+    witness = Witness()
+    calls = Calls([witness])
+    call = calls.begin(record(), "grant", note)
+    await call.hang_up("guard")
+    assert ended == ["hung up"]
+    assert call.hung_up.is_set()
+    calls.end(call, "caller")
+    assert witness.ended_calls[0].reason == "guard"

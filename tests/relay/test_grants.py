@@ -138,3 +138,11 @@ def test_a_grant_is_nothing_without_its_prefix() -> None:
     token, _ = grants.issue("a", None, 60, NOW)
     with pytest.raises(Unauthorized):
         grants.verify(token.removeprefix("ek_"), None, NOW)
+
+
+@pytest.mark.parametrize("consent", [True, False, None])
+def test_a_grant_says_what_its_caller_agreed_to(consent: bool | None) -> None:
+    grants = Grants()
+    token, grant = grants.issue("a", None, 60, NOW, None, consent)
+    assert grant.consent is consent
+    assert grants.verify(token, None, NOW) == grant

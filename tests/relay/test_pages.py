@@ -23,6 +23,7 @@ async def test_every_url_of_the_page_is_relative_and_there(relay: Relay) -> None
     page = await relay.client.get("/")
     urls = re.findall(r'(?:src|href)="([^"#]+)"', page.text)
     assert urls
+    assert "calls" in urls
     for url in urls:
         assert not url.startswith(("/", "http"))
         assert (await relay.client.get(f"/{url}")).status_code == 200
@@ -49,6 +50,11 @@ async def test_the_pages_policy_is_strict(running: Running, recorder: Recorder) 
     assert ours["referrer-policy"] == "no-referrer"
     assert ours["x-content-type-options"] == "nosniff"
     assert ours["cross-origin-opener-policy"] == "same-origin"
+
+
+async def test_the_calls_are_shown_to_the_operator_only(relay: Relay) -> None:
+    page = await relay.client.get("/", headers={"X-Forwarded-For": "192.0.2.7"})
+    assert 'href="calls"' not in page.text
 
 
 async def test_static_files_suit_any_site(relay: Relay) -> None:

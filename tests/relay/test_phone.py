@@ -19,12 +19,15 @@ from websockets.exceptions import InvalidStatus
 from offhook.agent import RealtimeAgent, RealtimeSession
 from offhook.errors import SettingsError
 from offhook.relay import phone as phone_routes
+from offhook.relay.app import create_app
 from offhook.relay.phone import PhoneCall, twilio_routes
 from offhook.relay.signature import signature
+from offhook.settings import Settings
 from offhook.transports.twilio import TwilioRealtimeTransportLayer
 from tests.phone import Phone, listening, to_ulaw
 from tests.relays import error_of, serving
 from tests.transports.conformance import got, scripted, upcoming
+from tests.witness import Witness
 from tests.words import plain
 
 if TYPE_CHECKING:
@@ -143,7 +146,10 @@ async def test_who_calls_is_answered(
 
     said = list[int]()
     turns: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-    async with office(answer, api_key="sk-any") as place, place.called() as phone:
+    witness = Witness()
+    relay = create_app(Settings.load(store="none"), observers=[witness])
+    options = {"api_key": "sk-any", "relay": relay}
+    async with office(answer, **options) as place, place.called() as phone:
         await phone.say(to_ulaw(await speak("What is seven times eight?")))
         await phone.say(b"\xff" * 8000)
         assert (await got(anext(await got(turns)))).status == "completed"
@@ -168,6 +174,15 @@ async def test_who_calls_is_answered(
         ended = upcoming(client, "disconnected")
         await phone.hang_up()
         await got(ended)
+        call = await witness.end()
+    assert (call.id, call.path, call.reason) == ("CA1", "phone", "caller")
+    said_so = [entry for entry in witness.entries if entry.who == "model"]
+    assert any("56" in entry.data["transcript"] for entry in said_so)
+    [cut_off] = [entry for entry in said_so if "20" in entry.data["transcript"]]
+    assert cut_off.data["transcript"].startswith(cut_off.text)
+    assert len(cut_off.text) < len(cut_off.data["transcript"])
+    [cut] = [entry for entry in witness.entries if entry.kind == "interruption"]
+    assert cut.data["audio_end_ms"] == 1050
 
 
 async def test_what_the_call_knows() -> None:

@@ -117,6 +117,10 @@ async def test_an_offer_reaches_the_upstream_once_and_untouched(
         ({"agent": 1}, 400, "invalid_type", "agent"),
         ({"session": []}, 400, "invalid_type", "session"),
         ({"model": "x"}, 400, "unknown_parameter", "model"),
+        *(
+            ({"consent": wrong}, 400, "invalid_value", "consent")
+            for wrong in (True, {}, {"recording": 1}, {"recording": True, "x": 1})
+        ),
         ({"expires_after": 5}, 400, "invalid_value", "expires_after"),
         ({"expires_after": {"anchor": "x"}}, 400, "invalid_value", "expires_after"),
         *(
@@ -403,3 +407,54 @@ async def test_a_call_is_one_line_in_the_log(
 
 async def test_health(relay: Relay) -> None:
     assert (await relay.client.get("/healthz")).json() == {"status": "ok"}
+
+
+YES = {"consent": {"recording": True}}
+
+
+async def test_an_agent_that_needs_consent_has_no_call_without(
+    running: Running, recorder: Recorder
+) -> None:
+    agents = {"support": {"record": "required"}, "sales": {"record": "consent"}}
+    async with running(agents) as relay:
+        for refused in ({}, {"consent": {"recording": False}}):
+            minted = await relay.mint({"agent": "support", **refused})
+            error = error_of(minted, 403, "consent_required")
+            assert error["param"] == "consent.recording"
+        assert recorder.received == []
+        call = await relay.call(await relay.grant({"agent": "support", **YES}))
+        assert call.status_code == 201
+        assert (await relay.call(await relay.grant({"agent": "sales"}))).is_success
+
+
+async def test_consent_is_in_the_grant_and_nowhere_else(
+    running: Running, recorder: Recorder
+) -> None:
+    secret = "a secret that both know"
+    async with running({"support": {}}, secret=secret) as lax:
+        grant = await lax.grant()
+    # The same grant where the operator wants consent now: it does not say so.
+    agents = {"support": {"record": "required"}}
+    async with running(agents, secret=secret) as strict:
+        error_of(await strict.call(grant), 403, "consent_required")
+        assert recorder.received == []
+        agreed = await strict.grant(YES)
+        header, claims, signature = agreed.split(".")
+        forged = ".".join((header, grant.split(".")[1], signature))
+        error_of(await strict.call(forged), 401, "invalid_api_key")
+        assert claims
+
+
+async def test_a_page_learns_whether_to_ask_and_nothing_more(running: Running) -> None:
+    agents = {
+        "support": {"record": "required", "instructions": PROMPT},
+        "default": {"record": "always"},
+    }
+    async with running(agents) as relay:
+        path = "/v1/offhook/agent"
+        told = await relay.client.get(path, params={"agent": "support"})
+        assert told.json() == {"agent": "support", "record": "required"}
+        unnamed = await relay.client.get(path)
+        assert unnamed.json() == {"agent": "default", "record": "always"}
+        nobody = await relay.client.get(path, params={"agent": "nobody"})
+        error_of(nobody, 404, "unknown_agent")

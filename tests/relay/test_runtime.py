@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import stat
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -9,12 +11,14 @@ import pytest
 
 from offhook.errors import MissingExtra
 from offhook.relay.runtime import Runtime, upstream_url
+from offhook.relay.writer import Writer
 from offhook.settings import Settings
 from offhook.upstream.openai import OpenAIUpstream
 from tests.relays import OFFER, Recorder
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 URL = "http://127.0.0.1:1/v1"
 
@@ -102,6 +106,23 @@ async def test_a_start_that_failed_is_tried_again() -> None:
     await live.upstream()
     await live.aclose()
     assert (endpoint.started, endpoint.stopped) == (3, 1)
+
+
+@pytest.mark.anyio
+async def test_calls_are_kept_where_the_settings_say(tmp_path: Path) -> None:
+    live = Runtime(Settings.load(data="kept"), writer=Writer())
+    store = await live.store()
+    assert store
+    assert await live.store() is store
+    assert await store.agents() == []
+    assert stat.S_IMODE(os.stat("kept/calls.db").st_mode) == 0o600
+    await live.aclose()
+    live = Runtime(Settings.load(store="sqlite:///other/place.db"), writer=Writer())
+    assert await live.store()
+    assert "other" in os.listdir(tmp_path)
+    await live.aclose()
+    assert await Runtime(Settings.load(store="none", data="none")).store() is None
+    assert "none" not in os.listdir(tmp_path)
 
 
 @pytest.mark.anyio

@@ -3,13 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
 import select
 import time
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
 from fastapi import FastAPI
 from websockets.asyncio.client import ClientConnection, connect
@@ -17,9 +17,9 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from offhook.relay.app import create_app
-from offhook.relay.socket import Pace
 from offhook.settings import Settings
 from tests.relays import KEY, PROMPT, Relay, Running, serving
+from tests.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -652,58 +652,6 @@ async def test_a_burst_arrives_whole(running: Running, far: Far) -> None:
         assert await upstream.recv() == CANCEL
 
 
-def test_a_pace_allows_a_burst_and_then_so_many_a_second() -> None:
-    pace = Pace(10)
-    assert [pace.take(100.0) for _ in range(20)] == [0.0] * 20
-    waits = [pace.take(100.0) for _ in range(3)]
-    assert waits == pytest.approx([0.1, 0.2, 0.3])
-    assert pace.late
-    assert pace.held == 0
-    pace.take(100.35)
-    assert pace.held == pytest.approx(0.35)
-    # After a pause there is room again.
-    assert pace.take(110.0) == 0
-
-
-def test_naps_do_not_hide_that_somebody_sends_too_much() -> None:
-    pace = Pace(100)
-    now, events = 100.0, 0
-    while now < 105:
-        events += 1
-        now += pace.take(now)
-    assert events == pytest.approx(100 * (2 + 5), rel=0.02)
-    assert pace.held == pytest.approx(5, abs=0.1)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_late_wake_ups_do_not_hide_it_either(seed: int) -> None:
-    chance = random.Random(seed)
-    pace = Pace(200)
-    now, events = 100.0, 0
-    while pace.held < 20:
-        assert now < 140, "never held for so long"
-        events += 1
-        # What an event takes, and how late a busy machine wakes up.
-        now += chance.uniform(0, 0.001)
-        if wait := pace.take(now):
-            now += wait + chance.choice((0.0, 0.01, 0.3, 1.0, 1.5))
-    assert now - 100 == pytest.approx(20, abs=3)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_who_keeps_to_the_rate_is_not_held_back_for_long(seed: int) -> None:
-    chance = random.Random(seed)
-    pace = Pace(200)
-    ready, now = 100.0, 100.0
-    for number in range(200 * 120):
-        # Now and then 500 at once, otherwise 170 a second, unevenly: 185 on average.
-        ready += 0 if number % 6000 < 500 else chance.uniform(0, 2 / 170)
-        now = max(now, ready)
-        now += pace.take(now)
-        assert pace.held < 10
-    assert pace.take(now + 10) == 0
-
-
 async def test_nothing_secret_is_logged(
     running: Running, far: Far, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -728,3 +676,70 @@ def logged(caplog: pytest.LogCaptureFixture) -> str:
     """Return what the relay and its server said."""
     ours = [r for r in caplog.records if r.name.startswith(("offhook", "uvicorn"))]
     return "\n".join(record.getMessage() for record in ours)
+
+
+async def test_what_has_to_be_recorded_does_not_pass_here(
+    running: Running, far: Far
+) -> None:
+    async with running({"support": {"record": "always"}}, upstream=far.url) as relay:
+        status, error = await refusal(dialling(relay, await relay.grant()))
+    assert (status, error["code"]) == (400, "unsupported_transport")
+    assert "not" in error["message"]
+    assert far.requests == []
+
+
+async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
+    witness = Witness()
+    agents = {"support": {"instructions": PROMPT}}
+    app = create_app(
+        Settings.load(upstream=local_url), agents=agents, observers=[witness]
+    )
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        relay = Relay(url, client)
+        async with dialling(relay, await relay.grant()) as near:
+            await near.recv()
+            text = {"type": "input_text", "text": "What is seven times eight?"}
+            item = {"type": "message", "role": "user", "content": [text]}
+            await near.send(event("conversation.item.create", item=item))
+            await near.send(event("response.create"))
+            while json.loads(await near.recv())["type"] != "response.done":
+                pass
+            assert [call.path for call in witness.calls] == ["websocket"]
+        ended = await witness.end()
+    asked, answered = witness.entries
+    assert (asked.who, asked.text) == ("caller", "What is seven times eight?")
+    assert "56" in answered.data["transcript"]
+    assert answered.data["transcript"].startswith(answered.text)
+    # It was sent at once, and nobody listened to the end.
+    assert len(answered.text) < len(answered.data["transcript"])
+    assert (ended.reason, ended.turns) == ("caller", 2)
+    assert ended.usage["tokens"]["output_audio"] > 0
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [("near", "caller"), ("far", "lost"), ("late", "limit"), ("long", "refused")],
+)
+async def test_why_a_session_ended_is_told(far: Far, end: str, reason: str) -> None:
+    witness = Witness()
+    settings = {"session_seconds": 0.2} if end == "late" else {}
+    app = create_app(
+        Settings.load(upstream=far.url, api_key=KEY, event_bytes=1024, **settings),
+        agents={"support": {"instructions": PROMPT}},
+        observers=[witness],
+    )
+    async with (
+        serving(app) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+        talking(Relay(url, client), far) as (near, upstream),
+    ):
+        if end == "near":
+            await near.close()
+        elif end == "far":
+            await upstream.close()
+        elif end == "long":
+            await near.send("x" * 2000)
+        assert (await witness.end()).reason == reason

@@ -41,6 +41,10 @@ class Channel extends EventTarget {
     const data = typeof event === "string" ? event : JSON.stringify({ event_id: "event_1", ...event });
     this.dispatchEvent(new MessageEvent("message", { data }));
   }
+  open() {
+    this.readyState = "open";
+    this.dispatchEvent(new Event("open"));
+  }
   /** The server closes its side. */
   end() {
     this.readyState = "closed";
@@ -60,12 +64,23 @@ class Peer extends EventTarget {
     this.steps.push("track");
     this.tracks.push(track);
   }
+  addTransceiver(track, { direction }) {
+    this.steps.push(direction);
+    this.tracks.push(track);
+  }
+  /** The other side's voice is there. */
+  hear(stream = new Stream()) {
+    const event = new Event("track");
+    this.dispatchEvent(Object.assign(event, { track: stream.tracks[0], streams: [stream] }));
+    return stream;
+  }
   async createOffer() {
     this.steps.push("offer");
     return { type: "offer", sdp: OFFER };
   }
-  async setLocalDescription() {
+  async setLocalDescription(description) {
     this.steps.push("local");
+    this.localDescription = description;
   }
   async setRemoteDescription({ sdp }) {
     if (!sdp.startsWith("v=0")) throw new DOMException("not SDP", "OperationError");
@@ -92,6 +107,7 @@ export class Scene {
     client_secrets: () => json({ value: "ek_1" }),
     calls: () => new Response("v=0\r\n", { status: 201, headers: { Location: "/v1/realtime/calls/rtc_7" } }),
     hangup: () => new Response(),
+    recording: () => new Response("v=0\r\n", { status: 201 }),
   };
 
   constructor(options = {}) {
@@ -108,7 +124,7 @@ export class Scene {
       mediaDevices: { getUserMedia: async (wanted) => this.openMicrophone(wanted) },
       ...options,
     });
-    for (const type of ["statechange", "callerror", "transcript", "speaking", "mutechange"])
+    for (const type of ["statechange", "callerror", "transcript", "speaking", "mutechange", "recordingerror"])
       this.call.addEventListener(type, ({ detail }) => this.events.push([type, detail]));
   }
 

@@ -246,3 +246,43 @@ test("a listener may start again from the end of a call", async () => {
   await scene.until(() => scene.call.state === "connected");
   assert.equal(scene.peers.length, 2);
 });
+
+test("what the caller said to being recorded goes with the key", async () => {
+  for (const consent of [true, false]) {
+    const scene = new Scene({ consent });
+    await scene.connect();
+    assert.deepEqual(JSON.parse(scene.requests[0].body), { consent: { recording: consent } });
+  }
+  const scene = new Scene({ consent: true, getToken: ({ consent }) => `ek_${consent}` });
+  await scene.connect();
+  assert.equal(scene.requests[0].headers.Authorization, "Bearer ek_true");
+});
+
+test("consent is given and taken back in the call", async () => {
+  const scene = new Scene();
+  assert.throws(() => scene.call.allowRecording(), code("not_connected"));
+  await scene.connect();
+  scene.call.allowRecording();
+  scene.call.allowRecording(false);
+  assert.deepEqual(scene.channel.sent, [{ type: "offhook.recording.consent" }, { type: "offhook.recording.withdraw" }]);
+});
+
+test("a call says whether it is being recorded", async () => {
+  const scene = new Scene();
+  const changes = [];
+  scene.call.addEventListener("recordingchange", ({ detail }) => changes.push(detail));
+  await scene.connect();
+  assert.equal(scene.call.recording, false);
+  scene.channel.say({ type: "offhook.recording.started", recording_id: "rec_1" });
+  assert.equal(scene.call.recording, true);
+  scene.channel.say({ type: "offhook.recording.stopped", recording_id: "rec_1", deleted: true });
+  scene.channel.say({ type: "offhook.recording.started", recording_id: "rec_2" });
+  scene.call.stop();
+  assert.equal(scene.call.recording, false);
+  assert.deepEqual(changes, [
+    { recording: true, deleted: false },
+    { recording: false, deleted: true },
+    { recording: true, deleted: false },
+    { recording: false, deleted: false },
+  ]);
+});

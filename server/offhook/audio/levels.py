@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from offhook.audio.pcm import byte_length, to_float
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
 _WINDOW_MS = 20
+# Speech is so loud, and so much louder than the room; it begins and ends softer. In
+# dBFS over a window, and dB.
+_SPEECH, _OVER_ROOM, _LOUDEST_ROOM, _SOFTER = -50.0, 12.0, -35.0, 8.0
+# Of all windows so many are the room, at least.
+_ROOM = 0.1
 
 
 def dbfs(pcm: bytes) -> float:
@@ -36,3 +46,25 @@ def skip_silence(
         if dbfs(pcm[start : start + window]) > threshold:
             return pcm[max(0, start - byte_length(keep_ms, rate)) :]
     return b""
+
+
+def spoken(levels: NDArray[np.floating]) -> list[tuple[int, int]]:
+    """Find where there is speech, or another sound over the room's.
+
+    Args:
+        levels: In dBFS, of windows of 10 ms or so.
+
+    Returns:
+        From which window, and to before which; pauses within it are in none.
+    """
+    audible = levels[levels > -90]
+    room = float(np.quantile(audible, _ROOM)) if len(audible) else -np.inf
+    loud = min(max(_SPEECH, room + _OVER_ROOM), _LOUDEST_ROOM)
+    soft = np.flatnonzero(
+        np.diff((levels > loud - _SOFTER).astype(np.int8), prepend=0, append=0)
+    )
+    return [
+        (int(begin), int(end))
+        for begin, end in soft.reshape(-1, 2)
+        if (levels[begin:end] > loud).sum() >= 2
+    ]

@@ -98,23 +98,24 @@ def mix(
     other: NDArray[np.int16],
     before: float,
     after: float,
-) -> bytes:
-    """Add a piece of another sound, and give PCM16.
+) -> None:
+    """Add a piece of another sound.
 
     Args:
         pcm: The one; it is changed.
         other: The other; where it is shorter, there is silence.
         before: The gain of the other at its begin.
         after: That at the end of `pcm`. It moves evenly: a step would click.
-
-    Returns:
-        The sum. What is too loud is clipped, not wrapped.
     """
     if before == after:
         pcm[: len(other)] += other * np.float32(after)
     else:
         gain = np.linspace(before, after, len(pcm), dtype=np.float32)
         pcm[: len(other)] += other * gain[: len(other)]
+
+
+def pcm16(pcm: NDArray[np.float32]) -> bytes:
+    """Give samples as PCM16; what is too loud is clipped, not wrapped."""
     np.maximum(pcm, -32768, out=pcm)  # np.clip takes three times as long
     np.minimum(pcm, 32767, out=pcm)
     return pcm.astype(_PCM16).tobytes()

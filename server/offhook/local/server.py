@@ -56,6 +56,8 @@ async def serving(settings: LocalSettings) -> AsyncIterator[str]:
             f"{error.strerror}. Choose another port with --port or OFFHOOK_LOCAL_PORT.",
             code="port_taken",
         ) from None
+    # Not to wait for acknowledgements: asyncio does so for its own sockets only.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     host, port = listener.getsockname()[:2]
     app = create_app(settings)
     # The lifespan runs here and not in uvicorn's own task: that one would be cancelled

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import pylibsrtp
 from aiortc import MediaStreamTrack
@@ -18,15 +18,15 @@ from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket, is_rtcp
 
+from offhook.errors import InvalidRequest, ServerError
+from offhook.media.path import Statistics
 from offhook.media.private import ice_of
 from offhook.protocol.rtp import CLOCK_RATE, FRAME, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from aiortc import RTCPeerConnection, RTCRtpTransceiver
 
-    from aiortc import RTCRtpTransceiver
-
-    from offhook.protocol.rtp import Packet
+    from offhook.media.path import Tap
 
 
 # Seconds from 1900 (NTP, RFC 3550 §4) to 1970.
@@ -58,29 +58,35 @@ def opus_payload_type(transceiver: RTCRtpTransceiver) -> int | None:
 class RtpPath:
     """The RTP of one transceiver, past aiortc's receiver and sender.
 
-    They go on with RTCP, and are told what they need for it: their reports, statistics
-    and goodbyes are right. Their queues, threads and codecs see no packet.
+    They go on with ICE, DTLS, RTCP and the data channel, and are told what they need:
+    their reports, statistics and goodbyes are right. Their queues, threads and codecs
+    see no packet.
 
     Args:
-        transceiver: Its DTLS transport is connected.
-        payload_type: The one that is heard.
-        hear: Called with each packet, and when it came by the loop's clock. It must
-            not raise.
+        transceiver: The audio of a connection that is up.
 
     Attributes:
+        transceiver: The same.
         ssrc: That of what is sent.
-        dropped: How many datagrams were no packets that can be passed on.
+        payload_type: That of what is sent and heard.
+
+    Raises:
+        InvalidRequest: The other side does not speak Opus.
+        ServerError: The connection is not up.
     """
 
-    def __init__(
-        self,
-        transceiver: RTCRtpTransceiver,
-        payload_type: int,
-        hear: Callable[[Packet, float], None],
-    ) -> None:
-        self.dropped = 0
-        self._payload_type = payload_type
-        self._hear = hear
+    def __init__(self, transceiver: RTCRtpTransceiver) -> None:
+        payload_type = opus_payload_type(transceiver)
+        if payload_type is None:
+            raise InvalidRequest(
+                "A bridged call needs Opus: offer it, or call directly.",
+                code="unsupported_codec",
+            )
+        if transceiver.receiver.transport.state != "connected":
+            raise ServerError("A leg needs a connection that is up: wait for it.")
+        self.transceiver = transceiver
+        self.payload_type = payload_type
+        self._dropped = 0  # datagrams that were no packets that can be passed on
         self._sender: Any = transceiver.sender
         self.ssrc: int = self._sender._ssrc
         self._dtls: Any = transceiver.receiver.transport
@@ -94,8 +100,17 @@ class RtpPath:
         self._reported = receiver._RTCRtpReceiver__remote_streams
         self._to_ntp = time.time() - time.monotonic() + _NTP_EPOCH
 
+    @classmethod
+    def of(cls, connection: RTCPeerConnection) -> Self:
+        """Take the first audio of a connection; see above for what it raises."""
+        voices = (t for t in connection.getTransceivers() if t.kind == "audio")
+        voice = next(voices, None)
+        if voice is None:
+            raise ServerError("A leg needs audio: the connection has none.")
+        return cls(voice)
+
     def following(self) -> tuple[int, int]:
-        """The sequence number and the timestamp to begin with.
+        """See PacketPath.
 
         Where aiortc has sent something, or a path before this one, they are after that:
         for SRTP a stream that goes back is a replay.
@@ -110,8 +125,9 @@ class RtpPath:
             return random.randrange(2**15), random.randrange(2**32)
         return (numbers[-1] + 16) & 0xFFFF, (last + 2 * FRAME) & 0xFFFFFFFF
 
-    def open(self) -> None:
+    def open(self, hear: Tap) -> None:
         """Take the packets from now on, and send only what `send` gets."""
+        self._hear = hear
         # A frame may be with the encoder: it is not sent any more.
         self._send_any = self._dtls._send_rtp
         self._dtls._send_rtp = self._send_rtcp
@@ -138,7 +154,7 @@ class RtpPath:
         if not (size > 1 and 127 < data[0] < 192):
             self._otherwise(data, component)
         elif size > _LONGEST:
-            self.dropped += 1
+            self._dropped += 1
         elif 191 < data[1] < 224:  # RTCP (RFC 5761 §4)
             self._otherwise(data, component)
         else:
@@ -148,18 +164,18 @@ class RtpPath:
         source = data[8:12]
         statistics: Any = self._sources.get(source)
         if statistics is None and len(self._sources) == _MOST_SOURCES:
-            self.dropped += 1
+            self._dropped += 1
             return
         try:
             plain = self._unprotect(data)
         except pylibsrtp.Error:
-            self.dropped += 1
+            self._dropped += 1
             return
         if statistics is None:
             statistics = self._sources[source] = StreamStatistics(CLOCK_RATE)
         packet = parse(plain)
-        if packet is None or packet.payload_type != self._payload_type:
-            self.dropped += 1
+        if packet is None or packet.payload_type != self.payload_type:
+            self._dropped += 1
             return
         statistics.add(packet)
         if statistics.packets_received == 1:
@@ -167,7 +183,7 @@ class RtpPath:
         self._hear(packet, time.monotonic())
 
     def send(self, data: bytes, timestamp: int, now: float) -> None:
-        """Send a packet, if there is a way; not one that is too long for SRTP."""
+        """See PacketPath; one that is too long for SRTP is not sent."""
         pair = self._connection._nominated.get(1)
         if (
             pair is None
@@ -186,3 +202,19 @@ class RtpPath:
         sender._RTCRtpSender__octet_count += len(data) - 12
         sender._RTCRtpSender__rtp_timestamp = timestamp
         sender._RTCRtpSender__ntp_timestamp = int((now + self._to_ntp) * 2**32)
+
+    async def statistics(self) -> Statistics:
+        """See PacketPath."""
+        received = (await self.transceiver.receiver.getStats()).values()
+        sent = (await self.transceiver.sender.getStats()).values()
+        inbound = [entry for entry in received if entry.type == "inbound-rtp"]
+        reports = [entry for entry in sent if entry.type == "remote-inbound-rtp"]
+        return Statistics(
+            packets_received=sum(entry.packetsReceived for entry in inbound),
+            packets_lost=sum(entry.packetsLost for entry in inbound),
+            jitter_s=max((e.jitter for e in inbound), default=0) / CLOCK_RATE,
+            dropped=self._dropped,
+            packets_sent=sum(e.packetsSent for e in sent if e.type == "outbound-rtp"),
+            packets_missed=reports[-1].packetsLost if reports else None,
+            round_trip_s=reports[-1].roundTripTime if reports else None,
+        )

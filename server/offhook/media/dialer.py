@@ -23,6 +23,7 @@ from aiortc.mediastreams import MediaStreamError
 from av.frame import Frame
 
 from offhook.errors import InvalidRequest, SettingsError, UpstreamError
+from offhook.media.bypass import opus_payload_type
 from offhook.media.descriptions import check_bundle
 from offhook.media.hardening import close, configured, harden
 from offhook.media.presence import SILENCE_SECONDS, gone
@@ -30,6 +31,7 @@ from offhook.media.private import (
     listen_eagerly,
     measure_levels_quickly,
     offer_loopback_when_alone,
+    overhear,
     turn_deaf,
 )
 from offhook.media.servers import IceServers
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from offhook.media.filter import SourceFilter
+    from offhook.media.path import Tap
 
 _log = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class Dialer:
         patience: Seconds for everything up to the open channel.
         silence: Seconds without a sign of life before the connection counts as
             disturbed; as long again, and it has ended.
+        overhear: Called with each packet of Opus that is sent, and that is received.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class Dialer:
         ice_servers: Sequence[RTCIceServer | str] = (),
         patience: float | None = 15.0,
         silence: float = SILENCE_SECONDS,
+        overhear: tuple[Tap, Tap] | None = None,
     ) -> None:
         offer_loopback_when_alone()
         measure_levels_quickly()
@@ -95,6 +100,7 @@ class Dialer:
         self._change = change
         self._patience = patience
         self._silence = silence
+        self._overhear = overhear
         servers = [_ice_server(server) for server in ice_servers]
         self.connection = RTCPeerConnection(
             RTCConfiguration(servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
@@ -252,6 +258,8 @@ class Dialer:
         if voice is None or voice.currentDirection in (None, "inactive"):
             raise _malformed("it has no audio")
         receiver = voice.receiver
+        if self._overhear:
+            overhear(voice, opus_payload_type(voice), *self._overhear)
         if self._hear is None or receiver.track is None:
             turn_deaf(receiver)
         else:

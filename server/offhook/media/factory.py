@@ -46,7 +46,13 @@ class PeerFactory:
     async def __aexit__(self, *error: object) -> None:
         await self._servers.__aexit__(*error)
 
-    def make(self, listener: Listener, pull: Callable[[int], bytes] | None) -> Peer:
+    def make(
+        self,
+        listener: Listener,
+        pull: Callable[[int], bytes] | None,
+        *,
+        lines: int = 1,
+    ) -> Peer:
         """Make a peer; see there.
 
         Raises:
@@ -62,6 +68,7 @@ class PeerFactory:
         peer = Peer(
             listener,
             pull,
+            lines=lines,
             network=self._network,
             servers=self._servers,
             patience=self._patience,

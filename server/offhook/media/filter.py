@@ -22,6 +22,8 @@ from offhook.media import private
 from offhook.media.bucket import Bucket
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aioice.ice import Connection
 
     Source = tuple[str, int]
@@ -47,15 +49,22 @@ class SourceFilter:
         connection: The ICE connection; before it has sockets.
         allowance: How many bytes it may send to addresses that have not proved
             anything yet; they were chosen by whoever wrote the offer.
+        proved: Called when an address has proved to know our password.
 
     Attributes:
         dropped: How many datagrams were dropped, by reason.
     """
 
-    def __init__(self, connection: Connection, allowance: float = math.inf) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        allowance: float = math.inf,
+        proved: Callable[[], None] = lambda: None,
+    ) -> None:
         self.dropped: Counter[str] = Counter()
         self._connection = connection
         self._allowance = allowance
+        self._tell_proved = proved
         # The pairs of a socket and a far address, oldest first.
         self._proved: dict[tuple[object, Source], None] = {}
         self._streams: set[bytes] = set()
@@ -161,6 +170,7 @@ class SourceFilter:
             if oldest:
                 del self._proved[oldest]
         self._proved[socket, source] = None
+        self._tell_proved()
 
 
 class FilteredProtocol(StunProtocol):

@@ -31,6 +31,7 @@ def harden(
     servers: IceServers,
     fail: Callable[[Exception], None],
     allowance: float = math.inf,
+    proved: Callable[[], None] = lambda: None,
 ) -> list[SourceFilter]:
     """Put filters before a connection, which has its transports and no socket yet.
 
@@ -42,12 +43,13 @@ def harden(
         servers: The STUN and TURN servers that answer.
         fail: Told what the other side, or we, have broken; it ends the call.
         allowance: See `SourceFilter`.
+        proved: See there.
     """
     private.contain(connection, fail)
     filters = []
     for transport in private.transports(connection):
         ice = private.ice_of(transport)
-        filters.append(SourceFilter(ice, allowance))
+        filters.append(SourceFilter(ice, allowance, proved))
         Gathering(ice, filters[-1], network, servers)
     return filters
 

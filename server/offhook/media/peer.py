@@ -70,6 +70,8 @@ class Peer:
     Args:
         listener: Hears what arrives.
         pull: The audio to send; see `PulledTrack`. None sends nothing.
+        lines: How many audio lines there have to be. Of more than one, nothing is sent
+            or decoded: what listens to them takes the packets.
         network: What the operator says about the network.
         servers: The STUN and TURN servers that answer.
         patience: How many seconds the caller has to connect.
@@ -83,6 +85,7 @@ class Peer:
         listener: Listener,
         pull: Callable[[int], bytes] | None,
         *,
+        lines: int = 1,
         network: Network | None = None,
         servers: IceServers | None = None,
         patience: float = CONNECT_SECONDS,
@@ -92,6 +95,7 @@ class Peer:
         private.offer_loopback_when_alone()
         private.measure_levels_quickly()
         self._listener = listener
+        self._lines = lines
         self._network = network or Network()
         self._servers = servers or IceServers(self._network)
         self._patience = patience
@@ -104,6 +108,7 @@ class Peer:
         self._track = PulledTrack(pull) if pull else None
         self._channel: RTCDataChannel | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._reached = asyncio.Event()
         self._connected = asyncio.Event()
         self._closed = asyncio.Event()
         self._closing: asyncio.Task[None] | None = None
@@ -147,7 +152,12 @@ class Peer:
             # Bytes: what an offer starts is less than itself, and not much.
             allowance = min(len(offer), _MAX_CHECK_BYTES)
             self._filters = harden(
-                self._connection, self._network, self._servers, self._break, allowance
+                self._connection,
+                self._network,
+                self._servers,
+                self._break,
+                allowance,
+                self._reached.set,
             )
             await self._connection.setLocalDescription(
                 await self._connection.createAnswer()
@@ -181,6 +191,10 @@ class Peer:
         async with AsyncExitStack() as stack:
             beside(stack, self._watch())
             await self._closed.wait()
+
+    async def reached(self) -> None:
+        """Return when the caller has proved that the answer reached it."""
+        await self._reached.wait()
 
     async def connected(self) -> None:
         """Return when the caller has connected, or the call is over."""
@@ -256,22 +270,25 @@ class Peer:
         return admitted(offer, lan=lan, own=private.own_networks())
 
     def _direct(self) -> None:
-        """Talk on the first audio line, and take nothing on any other.
+        """Talk on the first audio line, or listen to several, and leave all others.
 
         aiortc decodes every line that it receives, camera and all, into a queue that
         nobody empties.
         """
-        voice = None
-        for transceiver in self._connection.getTransceivers():
-            if transceiver.kind == "audio" and voice is None:
-                voice = transceiver
-                voice.sender.replaceTrack(self._track)
-                voice.direction = "sendrecv"
-            else:
-                transceiver.direction = "inactive"
+        transceivers = self._connection.getTransceivers()
+        voices = [t for t in transceivers if t.kind == "audio"][: self._lines]
+        if len(voices) < self._lines:
+            raise invalid(f"it has fewer than {self._lines} audio lines")
+        for transceiver in transceivers:
+            transceiver.direction = "inactive"
+        for voice in voices:
+            voice.direction = "recvonly"
+        if self._lines == 1:
+            voices[0].sender.replaceTrack(self._track)
+            voices[0].direction = "sendrecv"
 
     def _on_track(self, track: MediaStreamTrack) -> None:
-        if track.kind != "audio" or self._reader:
+        if track.kind != "audio" or self._reader or self._lines > 1:
             return
         for transceiver in self._connection.getTransceivers():
             if transceiver.receiver.track is track:
@@ -317,6 +334,7 @@ class Peer:
     def _on_state(self) -> None:
         state = self._connection.connectionState
         if state == "connected":
+            self._reached.set()
             self._settle()
         elif state in ("failed", "closed"):
             self._end()

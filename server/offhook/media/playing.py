@@ -1,16 +1,19 @@
-"""Sounds in a leg of a call: one that is heard alone, and one under speech."""
+"""Sounds in a leg of a call: one that is heard alone, and those under speech."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from offhook.media.codec import FRAME, FRAME_BYTES, RATE, Encoder
+import numpy as np
+
+from offhook.audio.mixing import amplitude, mix, pcm16
+from offhook.media.codec import FRAME, RATE, Encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from offhook.media.mixer import Mixer
+    from offhook.media.mixer import Layer, Mixer
     from offhook.media.sounds import Source
     from offhook.protocol.rtp import Packet
 
@@ -25,26 +28,13 @@ _LOOK_S = 0.1
 _PAUSE_S = 1.0
 
 
-class Playing(Protocol):
-    """A sound that is being played."""
-
-    def heard(self, packet: Packet, now: float) -> None:
-        """Take a packet of the speech that is followed."""
-
-    def stop(self) -> None:
-        """End the sound: softly where it is mixed."""
-
-    def end(self) -> None:
-        """End it now; safe to call twice."""
-
-
 class Alone:
-    """Sends payloads of 20 ms in real time; the speech meanwhile is dropped.
+    """Sends payloads of 20 ms in real time.
 
     Args:
         payloads: What to send.
         emit: Sends one; called with the loop's time.
-        ended: Called once, when the last one has been sent, or after `stop`.
+        ended: Called once, when the last one has been sent, or by `end`.
     """
 
     def __init__(
@@ -60,13 +50,6 @@ class Alone:
         self._due = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_at(self._due, self._tick)
-
-    def heard(self, packet: Packet, now: float) -> None:
-        """Drop it."""
-
-    def stop(self) -> None:
-        """End."""
-        self.end()
 
     def end(self) -> None:
         """End; safe to call twice."""
@@ -87,12 +70,12 @@ class Alone:
 
 
 class Under:
-    """Sends speech with a sound under it, whenever speech comes, or by itself.
+    """Sends speech with sounds under it, whenever speech comes, or by itself.
 
     Args:
         mixer: Makes the payloads.
         emit: Sends one; called with the loop's time.
-        ended: Called once, when the sound is over and the speech pauses.
+        ended: Called once, when the sounds are over and the speech pauses.
     """
 
     def __init__(
@@ -117,15 +100,17 @@ class Under:
         self._alone = self._alone and not payloads
         self._send(payloads, now)
 
-    def stop(self) -> None:
-        """Fade the sound out, and end in the next pause of the speech."""
-        self._mixer.stop()
+    def add(self, layer: Layer) -> None:
+        """Put another sound under the speech."""
+        self._mixer.add(layer)
+        self._over = None
 
     def end(self) -> None:
-        """End; safe to call twice."""
+        """End, with all sounds; safe to call twice."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self._mixer.end()
             self._ended()
 
     def _tick(self) -> None:
@@ -150,8 +135,10 @@ class Under:
                 self.end()
 
 
-def encoded(source: Source) -> Iterator[bytes]:
+def encoded(source: Source, gain_db: float = 0.0) -> Iterator[bytes]:
     """Encode the samples of a source as they are asked for."""
-    encoder = Encoder()
-    while (pcm := source.take(FRAME)) is not None:
-        yield encoder.encode(pcm.tobytes().ljust(FRAME_BYTES, b"\0"))
+    encoder, gain = Encoder(), amplitude(gain_db)
+    while (sound := source.take(FRAME)) is not None:
+        pcm = np.zeros(FRAME, np.float32)
+        mix(pcm, sound, gain, gain)
+        yield encoder.encode(pcm16(pcm))

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from offhook.media.private import is_there
+from offhook.media.private import is_there, packets_received
 
 if TYPE_CHECKING:
     from aiortc import RTCIceTransport, RTCPeerConnection
@@ -32,7 +32,7 @@ async def gone(connection: RTCPeerConnection, silence: float) -> None:
     received, alive, disturbed = -1, loop.time(), False
     while loop.time() - alive < 2 * silence:
         await asyncio.sleep(silence / 5)
-        count = await _received(connection)
+        count = packets_received(connection)
         if count != received or await is_there(ice):
             if disturbed:
                 _log.info("the connection is back")
@@ -45,8 +45,3 @@ async def gone(connection: RTCPeerConnection, silence: float) -> None:
 def _ice(connection: RTCPeerConnection) -> RTCIceTransport:
     lines = (*connection.getReceivers(), connection.sctp)
     return next(line.transport.transport for line in lines if line)
-
-
-async def _received(connection: RTCPeerConnection) -> int:
-    stats = await connection.getStats()
-    return sum(getattr(entry, "packetsReceived", 0) for entry in stats.values())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 import ifaddr
@@ -15,6 +16,8 @@ import numpy as np
 from aioice import ice, stun
 from aiortc import RTCIceGatherer, rtp
 from aiortc.jitterbuffer import JitterBuffer
+
+from offhook.protocol.rtp import Packet, parse
 
 if TYPE_CHECKING:
     from asyncio import Task
@@ -29,8 +32,11 @@ if TYPE_CHECKING:
         RTCIceTransport,
         RTCPeerConnection,
         RTCRtpReceiver,
+        RTCRtpTransceiver,
     )
     from av import AudioFrame
+
+    from offhook.media.path import Tap
 
 # aiortc waits for 4 packets before it hands out the first (80 ms for the whole call)
 # and, after one loss, for 16 (320 ms). An ear that listens for turns wants neither.
@@ -204,6 +210,55 @@ def turn_deaf(receiver: RTCRtpReceiver) -> None:
     What nobody reads would be decoded into a queue without end.
     """
     _replace(receiver, "_enabled", False)
+
+
+def packets_received(connection: RTCPeerConnection) -> int:
+    """Count what has come; getStats would make a task for each of its entries."""
+    ways = transports(connection)
+    heard: int = sum(_get(way, "_RTCDtlsTransport__rx_packets") for way in ways)
+    for receiver in connection.getReceivers():
+        streams = _get(receiver, "_RTCRtpReceiver__remote_streams")
+        heard += sum(stream.packets_received for stream in streams.values())
+    return heard
+
+
+def overhear(
+    transceiver: RTCRtpTransceiver, payload_type: int | None, said: Tap, heard: Tap
+) -> None:
+    """Call taps with each packet that is sent, and that is received before it is read.
+
+    Args:
+        transceiver: One whose descriptions are set.
+        payload_type: Of the packets.
+        said: Gets what is sent over its transport.
+        heard: Gets what it receives.
+    """
+    receiver: Any = transceiver.receiver
+    transport: Any = receiver.transport
+    handle = _get(receiver, "_handle_rtp_packet")
+    send = _get(transport, "_send_rtp")
+
+    async def handle_overheard(packet: rtp.RtpPacket, arrival_time_ms: int) -> None:
+        taken = Packet(
+            packet.payload_type,
+            bool(packet.marker),
+            packet.sequence_number,
+            packet.timestamp,
+            packet.ssrc,
+            packet.payload,
+        )
+        if taken.payload_type == payload_type:
+            heard(taken, time.monotonic())
+        await handle(packet, arrival_time_ms)
+
+    async def send_overheard(data: bytes) -> None:
+        packet = None if rtp.is_rtcp(data) else parse(data)
+        if packet and packet.payload_type == payload_type:
+            said(packet, time.monotonic())
+        await send(data)
+
+    _replace(receiver, "_handle_rtp_packet", handle_overheard)
+    _replace(transport, "_send_rtp", send_overheard)
 
 
 async def is_there(transport: RTCIceTransport) -> bool:

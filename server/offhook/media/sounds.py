@@ -11,6 +11,7 @@ from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, AudioResampler
 
 from offhook.audio import resample
+from offhook.audio.mixing import amplitude, pcm16
 from offhook.errors import InvalidRequest, SettingsError
 from offhook.media.codec import FRAME_BYTES, RATE, Encoder
 from offhook.media.files import read_pcm
@@ -40,7 +41,7 @@ class Source(Protocol):
 class Sound:
     """A sound that was decoded and encoded once, for any number of calls.
 
-    It takes 55 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
+    It takes 58 kB a second. Make it with `load` or `of_pcm`, which take some 5 ms for
     a second of sound; do not change it.
 
     Attributes:
@@ -65,12 +66,22 @@ class Sound:
         Raises:
             SettingsError: It cannot be read.
         """
-        return await asyncio.to_thread(lambda: cls(_read(path)))
+        return await asyncio.to_thread(cls.read, path)
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """Do the same where nothing else waits."""
+        return cls(_read(path))
 
     @classmethod
     async def of_pcm(cls, pcm: bytes, rate: int = RATE) -> Self:
         """Take PCM16 mono."""
         return await asyncio.to_thread(lambda: cls(resample(pcm, rate, RATE)))
+
+    def at(self, gain_db: float) -> Sound:
+        """The same at another level; takes as long as making it."""
+        pcm = self.pcm.astype(np.float32) * np.float32(amplitude(gain_db))
+        return Sound(pcm16(pcm))
 
     def samples(self, *, loop: bool = False) -> Source:
         """The samples from the beginning on."""

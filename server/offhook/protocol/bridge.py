@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import InvalidRequest
 from offhook.events import new_id, parse, serialise
+from offhook.protocol.consent import own_event
 from offhook.protocol.playout import Playout, Started
 from offhook.protocol.policy import visible
+from offhook.protocol.waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from offhook.errors import OffhookError
     from offhook.events import Event
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import Audio
@@ -53,6 +56,13 @@ class Interrupt:
     """Interrupt the model: what was not heard of its answer is to be forgotten."""
 
 
+@dataclass(frozen=True)
+class ToServer:
+    """The caller has this event for the server itself."""
+
+    event: Event
+
+
 class Position(NamedTuple):
     """How much of an item has been played."""
 
@@ -60,7 +70,7 @@ class Position(NamedTuple):
     ms: float
 
 
-Action = ToCaller | ToModel | Interrupt
+Action = ToCaller | ToModel | ToServer | Interrupt
 
 
 class Bridge:
@@ -84,12 +94,25 @@ class Bridge:
         self._policy = policy
         self._plays = plays
         self._narrated = narrated
+        self._witness: Callable[[Event], None] | None = None
         self._playout = Playout()
+        self._waiting = Waiting()
         self._open = False
         self._connected = False
+        self._begun = False  # the caller has been told of the session
         self._untold: deque[ToCaller] = deque(maxlen=_UNTOLD)
         self._unsent: list[Action] = []  # bounded by _UNSENT
+        self._notes: deque[str] = deque(maxlen=_UNSENT)
         self._actions: list[Action] = []
+
+    def watch(self, witness: Callable[[Event], None]) -> None:
+        """Show somebody the model's events and our own, before the policy."""
+        self._witness = witness
+
+    @property
+    def waits(self) -> bool:
+        """Whether the caller waits for the model, to come or to answer."""
+        return not self._connected or bool(self._waiting)
 
     def drain(self) -> list[Action]:
         """Return what is to be done now, in order."""
@@ -107,6 +130,7 @@ class Bridge:
         self._connected = True
         if self._narrated is not None:
             self._say(self._policy.opened(dict(self._narrated)))
+            self._begin()
         self._actions += self._unsent
         self._unsent.clear()
 
@@ -116,6 +140,14 @@ class Bridge:
         self.tell(
             {"type": "error", "error": {**error, "param": None, "event_id": None}}
         )
+
+    def refuse(self, error: OffhookError, event: Event | None = None) -> None:
+        """Tell the caller what is wrong with its event."""
+        event_id = (event or {}).get("event_id")
+        said = {**error.body()["error"], "event_id": None}
+        if isinstance(event_id, str):
+            said["event_id"] = event_id
+        self.tell({"type": "error", "error": said})
 
     def narrating(self, narrate: Callable[[Any], list[Event]]) -> Callable[[Any], None]:
         """Take what a transport tells, in the events that are made of it."""
@@ -128,15 +160,26 @@ class Bridge:
 
     def tell(self, event: Event) -> None:
         """Tell the caller something of our own."""
-        self._say(serialise({"event_id": new_id("event"), **event}))
+        self._show(event)
+        self._say(_identified(event))
+
+    def note(self, event: Event) -> None:
+        """Tell it, too, but not before the session: clients wait for that first."""
+        self._show(event)
+        if self._begun:
+            self._say(_identified(event))
+        else:
+            self._notes.append(_identified(event))
 
     def take(self, event: Event) -> None:
         """Take a raw event of the model's."""
+        self._show(event)
         if event.get("type") == _UNHEARD:
             return
         verdict = self._policy.from_upstream(serialise(event))
         if verdict.onward is not None:
             self._say(verdict.onward)
+            self._begin()
 
     def audio(self, audio: Audio) -> None:
         """Queue audio of the model's: 24 kHz PCM."""
@@ -154,6 +197,9 @@ class Bridge:
 
     def hear(self, frame: str | bytes) -> None:
         """Take what the caller sent over its channel."""
+        if (own := own_event(frame)) is not None:
+            self._actions.append(ToServer(own))
+            return
         verdict = self._policy.from_caller(frame)
         if verdict.back is not None:
             self._say(verdict.back)
@@ -162,7 +208,7 @@ class Bridge:
         try:
             event = parse(verdict.onward)
         except InvalidRequest as error:
-            self.tell({"type": "error", **error.body()})
+            self.refuse(error)
             return
         match event.get("type"):
             case "output_audio_buffer.clear" if self._plays:
@@ -187,6 +233,16 @@ class Bridge:
         position = self._playout.position
         return pcm, Position(*position) if pcm and position else None
 
+    def _begin(self) -> None:
+        self._begun = True
+        while self._notes:
+            self._say(self._notes.popleft())
+
+    def _show(self, event: Event) -> None:
+        self._waiting.take(event)
+        if self._witness:
+            self._witness(event)
+
     def _send(self, action: Action) -> None:
         if self._connected:
             self._actions.append(action)
@@ -205,6 +261,10 @@ class Bridge:
             self._actions.append(said)
         else:
             self._untold.append(said)
+
+
+def _identified(event: Event) -> str:
+    return serialise({"event_id": new_id("event"), **event})
 
 
 def _without_formats(event: Event, place: str) -> Event:

@@ -56,6 +56,21 @@ CHANGEABLE: Shape = {
         "output": {"format": _FORMAT, "speed": NUMBER},
     },
 }
+# What is the server's, where it can only be watched. `tracing` is not: the official
+# SDKs set it in every session, and it changes nothing of the call.
+FIXED: Shape = {
+    "model": ANY,
+    "instructions": ANY,
+    "prompt": ANY,
+    "tools": ANY,
+    "tool_choice": ANY,
+    "parallel_tool_calls": ANY,
+    "reasoning": ANY,
+    "max_output_tokens": ANY,
+    "truncation": ANY,
+    "include": ANY,
+    "audio": {"input": {"transcription": ANY}, "output": {"voice": ANY}},
+}
 MESSAGE: Shape = {
     "id": WORD,
     "type": WORD,

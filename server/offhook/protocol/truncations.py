@@ -71,13 +71,13 @@ class Truncations:
         share = self._cuts[key] / self._lengths.get(key, math.inf)
         if self._cuts[key] > 0 and not share:
             return part  # its length is not known
-        return {**part, "transcript": _beginning(words, max(share, 0.0))}
+        at = int(len(words) * max(share, 0.0))
+        return {**part, "transcript": beginning(words, at)}
 
 
-def _beginning(words: str, share: float) -> str:
-    """Return so much of a text, without half a word where words have spaces."""
-    at = int(len(words) * share)
+def beginning(words: str, at: int) -> str:
+    """Return so many characters, without half a word where words have spaces."""
     begun = words[:at]
-    if words[at].isspace():
+    if at >= len(words) or words[at].isspace():
         return begun
     return begun.rpartition(" ")[0] if " " in words else begun

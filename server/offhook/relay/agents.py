@@ -14,20 +14,27 @@ import json
 import re
 import tomllib
 from copy import deepcopy
+from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from offhook.errors import InvalidRequest, MissingExtra, NotFound, SettingsError
+from offhook.protocol.consent import RECORD, Record
+from offhook.relay.cues import Cues, read_cues
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from offhook.agent import RealtimeAgent
+    from offhook.relay.cues import Cue
 
 Session = dict[str, Any]
 
 DEFAULT = "default"
 
+# The keys of a table that are no fields of a session.
+_OURS = ("agent", "media", "leg", "record", "record_formats", "sounds")
+_FORMATS: tuple[str, ...] = ("wav", "flac")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _SERVER_VAD: Session = {
     "type": "server_vad",
@@ -64,6 +71,9 @@ class Agent(NamedTuple):
         media: Whether a caller's audio goes to the upstream directly, or is bridged
             here.
         leg: How the upstream is called where calls are bridged.
+        cues: The sounds that its calls know by name.
+        record: Whether calls are recorded; see `protocol.consent`.
+        record_formats: What recordings are to be had as, beside Ogg Opus.
         brain: An agent of openai-agents', whose tools and guardrails run here.
     """
 
@@ -72,6 +82,9 @@ class Agent(NamedTuple):
     media: Literal["direct", "bridged"] = "direct"
     leg: Literal["webrtc", "websocket"] = "webrtc"
     brain: RealtimeAgent[Any] | None = None
+    record: Record = "never"
+    cues: Mapping[str, Cue] = MappingProxyType({})
+    record_formats: tuple[Literal["wav", "flac"], ...] = ()
 
 
 class Agents:
@@ -82,8 +95,14 @@ class Agents:
         given: Mapping[str, Mapping[str, Any] | RealtimeAgent[Any]] | None = None,
         *,
         source: str,
+        folder: Path = Path(),
     ) -> None:
         """Check and complete the given agents, or offer the default one.
+
+        Args:
+            given: Their tables.
+            source: Where they are from.
+            folder: What the files of their sounds are relative to.
 
         Raises:
             SettingsError: One is wrong; the message starts with the source.
@@ -93,8 +112,12 @@ class Agents:
         if not given:
             raise _wrong(source, "names no agent: add a table such as [support]")
         self._agents = {
-            name: _checked(source, name, fields) for name, fields in given.items()
+            name: _checked(source, name, fields, folder)
+            for name, fields in given.items()
         }
+        self.cues = Cues(
+            [cue for agent in self._agents.values() for cue in agent.cues.values()]
+        )
 
     @classmethod
     def read(cls, path: Path) -> Agents:
@@ -104,16 +127,28 @@ class Agents:
             SettingsError: It cannot be read, or an agent in it is wrong.
         """
         try:
-            return cls(tomllib.loads(path.read_text("utf-8")), source=str(path))
+            given = tomllib.loads(path.read_text("utf-8"))
         except OSError as error:
             raise _wrong(str(path), f"cannot be read: {error.strerror}") from None
         except ValueError as error:  # not UTF-8, or not TOML
             raise _wrong(str(path), f"is not valid TOML: {error}") from None
+        return cls(given, source=str(path), folder=path.parent)
 
     @property
     def names(self) -> list[str]:
         """The agents' names, in the order of their file."""
         return list(self._agents)
+
+    def formats(self, name: str) -> tuple[Literal["wav", "flac"], ...]:
+        """What recordings of an agent's calls are to be had as, beside Ogg Opus."""
+        return self.find(name).record_formats
+
+    @property
+    def recorded(self) -> list[str]:
+        """The names of those whose calls may be recorded."""
+        return [
+            agent.name for agent in self._agents.values() if agent.record != "never"
+        ]
 
     @property
     def bridged(self) -> list[str]:
@@ -165,19 +200,22 @@ def complete(fields: Mapping[str, Any]) -> Session:
     return session
 
 
-def _checked(source: str, name: str, fields: object) -> Agent:
+def _checked(source: str, name: str, fields: object, folder: Path) -> Agent:
     if not _NAME.fullmatch(name):
         raise _wrong(
             source,
             f"agent {name[:64]!r}: a name has up to 64 letters, digits, - and _",
         )
     if not isinstance(fields, dict):
-        return _with_a_brain(source, name, fields)
+        return Agent(name, complete({}), "bridged", brain=_brain(source, name, fields))
+    session = {k: value for k, value in fields.items() if k not in _OURS}
     try:
-        json.dumps(fields, allow_nan=False)
+        json.dumps(session, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise _wrong(source, f"{name}: a value cannot be written as JSON") from None
-    media = fields.get("media", "direct")
+    brain = _brain(source, name, fields["agent"]) if "agent" in fields else None
+    # Only where the events pass through here can an agent's tools be called here.
+    media: Any = "bridged" if brain else fields.get("media", "direct")
     if media not in ("direct", "bridged"):
         raise _wrong(source, f"{name}.media must be 'direct' or 'bridged'")
     leg = fields.get("leg", "webrtc")
@@ -186,14 +224,25 @@ def _checked(source: str, name: str, fields: object) -> Agent:
             source,
             f"{name}.leg must be 'webrtc' or 'websocket', beside media = \"bridged\"",
         )
-    session = {k: value for k, value in fields.items() if k not in ("media", "leg")}
+    if "sounds" in fields and media == "direct":
+        raise _wrong(source, f'{name}.sounds need media = "bridged" beside them')
+    record, formats = _recording(source, name, fields)
+    cues = _cues(source, name, fields.get("sounds", {}), folder)
     try:
-        return Agent(name, complete(session), media, leg)
+        whole = complete(session)
+        return Agent(name, whole, media, leg, brain, record, cues, formats)
     except InvalidRequest as error:
         raise _wrong(source, f"{name}.{error.message}") from None
 
 
-def _with_a_brain(source: str, name: str, brain: Any) -> Agent:
+def _cues(source: str, name: str, tables: object, folder: Path) -> Mapping[str, Cue]:
+    try:
+        return read_cues(tables, folder)
+    except InvalidRequest as error:
+        raise _wrong(source, f"{name}.{error.param}: {error.message}") from None
+
+
+def _brain(source: str, name: str, brain: Any) -> RealtimeAgent[Any]:
     try:
         # Loaded only when needed, and there if this is an agent.
         from offhook.agent import is_agent
@@ -203,8 +252,22 @@ def _with_a_brain(source: str, name: str, brain: Any) -> Agent:
         known = False
     if not known:
         raise _wrong(source, f"{name} must be a table, [{name}], or a RealtimeAgent")
-    # Only where the events pass through here can its tools be called here.
-    return Agent(name, complete({}), "bridged", brain=brain)
+    checked: RealtimeAgent[Any] = brain
+    return checked
+
+
+def _recording(
+    source: str, name: str, fields: Mapping[str, Any]
+) -> tuple[Record, tuple[Any, ...]]:
+    record: Any = fields.get("record", "never")
+    if record not in RECORD:
+        raise _wrong(source, f"{name}.record must be one of {', '.join(RECORD)}")
+    formats = fields.get("record_formats", [])
+    if not isinstance(formats, list) or any(one not in _FORMATS for one in formats):
+        raise _wrong(
+            source, f"{name}.record_formats must be a list of {' and '.join(_FORMATS)}"
+        )
+    return record, tuple(formats)
 
 
 def _merged(base: Session, over: Mapping[str, Any], path: str) -> Session:

@@ -9,12 +9,19 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import OffhookError
+from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import new_id
 from offhook.http.race import after, first
+from offhook.media.bypass import RtpPath
 from offhook.media.leg import Leg, couple
-from offhook.protocol.bridge import Bridge, Interrupt, ToCaller
+from offhook.media.voice import PcmPath
+from offhook.protocol.bridge import Bridge, Interrupt, ToCaller, ToServer
+from offhook.protocol.consent import Consent
 from offhook.protocol.narration import Narration
+from offhook.relay.recording import CallRecording
+from offhook.relay.soundboard import START, STOP, Soundboard
+from offhook.relay.statistics import Meter
+from offhook.relay.studio import Sides
 from offhook.tasks import beside
 from offhook.transports.openai import OpenAITransport
 from offhook.transports.webrtc import OpenAIRealtimeWebRTC
@@ -24,9 +31,14 @@ if TYPE_CHECKING:
 
     from offhook.events import Event
     from offhook.media.factory import PeerFactory
+    from offhook.media.path import PacketPath
+    from offhook.media.player import Playable, Playback
     from offhook.protocol.policy import Policy
     from offhook.protocol.transport_events import TransportError
+    from offhook.relay.calls import LiveCall
+    from offhook.relay.cues import Cue, To
     from offhook.relay.model_legs import ModelLeg
+    from offhook.relay.studio import Studio
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
@@ -44,13 +56,19 @@ class BridgedCall:
         session: What the session is.
         peers: Makes the caller's peer.
         seconds: How long it may last.
+        consent: What may be recorded of it; by default nothing.
+        studio: Makes the recordings, where there may be any.
+        cues: The sounds that it knows by name.
         hook: Run beside the call once its audio passes; see `create_app`.
 
     Attributes:
         call_id: `rtc_…`.
-        caller: The caller's audio, once it passes; what is played to it is heard by
-            the caller and not by the model.
-        model: The model's audio, likewise.
+        caller: The caller's audio, once it is up; what is played to it is heard by
+            the caller and not by the model. While a sound is played alone, a model
+            that is not held over WebRTC waits with what it says: it is heard after
+            the sound, and is not taken for heard before.
+        model: The model's audio, likewise; and what it says passes.
+        reason: Why it has ended.
 
     Raises:
         ServerError: Too many callers are about to connect.
@@ -64,14 +82,23 @@ class BridgedCall:
         peers: PeerFactory,
         *,
         seconds: float,
+        consent: Consent | None = None,
+        studio: Studio | None = None,
+        cues: Mapping[str, Cue] | None = None,
         hook: Hook | None = None,
     ) -> None:
         self.call_id = new_id("rtc")
         self.caller: Leg | None = None
         self.model: Leg | None = None
+        self.reason = "server"
+        self._consent = consent or Consent("never", given=False)
+        self._studio = studio
+        self._recording: CallRecording | None = None
         self._hook = hook
         self._leg = leg
         self._seconds = seconds
+        # How the model's side ended, if it was the first.
+        self._left = "lost"
         # Over WebRTC the model's audio passes as packets, and its server plays it.
         self._passes = isinstance(leg.transport, OpenAIRealtimeWebRTC)
         self._bridge = Bridge(
@@ -79,8 +106,10 @@ class BridgedCall:
             plays=not self._passes,
             narrated=None if leg.speaks_realtime else session,
         )
-        # What passes as packets follows no other packets of ours (RFC 3711 §3.3.2).
-        self._peer = peers.make(self, None if self._passes else self._pull)
+        # What passes follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None)
+        self._board = Soundboard(cues or {}, self._tell)
+        self._near = asyncio.Event()  # set when the caller's audio is up
         self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()
@@ -93,15 +122,46 @@ class BridgedCall:
         """
         return await self._peer.answer(offer)
 
-    async def run(self) -> None:
+    async def run(self, live: LiveCall) -> None:
         """Hold both sides until either leaves, or time is up."""
+        self._bridge.watch(live.take)
         began = time.monotonic()
         async with AsyncExitStack() as stack:
+            if self._studio:
+                recording = CallRecording(self._studio, live, self._consent, self._tell)
+                self._recording = recording
+                # Ends last of all: nobody waits for a disk.
+                beside(stack, recording.run())
             stack.push_async_callback(self._leg.close)
             await stack.enter_async_context(self._peer)
-            # At the same time: the model may be there before the caller is.
-            await first(caller=self._peer.run(), model=self._hold_model())
+            stack.callback(self._board.close)
+            # At the same time: either may be there before the other.
+            end = await first(
+                caller=self._hold_caller(live), model=self._hold_model(live)
+            )
+            self.reason = self._left if end == "model" else self.reason
         _log.info("call %s ended after %.0f s", self.call_id, time.monotonic() - began)
+
+    def play(
+        self, sound: str | Playable, *, to: To | None = None, **how: Any
+    ) -> Playback:
+        """Play a sound of the agent's settings by its name, or any other.
+
+        Args:
+            sound: Its name, a `Sound`, or what makes a live track.
+            to: Who hears it: "caller", "model" or "both"; by default as the settings
+                say, or the caller.
+            how: The options of `Leg.play`, in place of the settings'.
+
+        Raises:
+            InvalidRequest: There is no such name, that side is not up yet, or too many
+                sounds play.
+        """
+        return self._board.play(sound, to=to, **how)
+
+    def stop(self, name: str) -> None:
+        """Stop a sound of the agent's settings, if it plays."""
+        self._board.stop(name)
 
     async def hang_up(self) -> None:
         """End the call; `run` returns."""
@@ -119,16 +179,42 @@ class BridgedCall:
         self._act()
 
     def audio(self, pcm: bytes) -> None:
-        """Take the caller's voice, where it does not pass by itself."""
-        if not self._passes:
-            self._leg.transport.send_audio(pcm)
+        """Drop what the caller says before its audio passes: nobody is there."""
 
-    async def _hold_model(self) -> None:
+    async def _hold_caller(self, live: LiveCall) -> None:
+        """Return when the caller has left."""
+        try:
+            await first(gone=self._peer.run(), audio=self._hear_caller(live))
+            self.reason = "caller"
+        except OffhookError as error:
+            _log.warning("call %s is given up: %s", self.call_id, error)
+            self.reason = "failed"
+            self._fail(error.message, error.code or "server_error")
+            await self._peer.drain()
+
+    async def _hear_caller(self, live: LiveCall) -> None:
+        await self._peer.connected()
+        live.connected()
+        async with Leg(RtpPath.of(self._peer.connection)) as self.caller:
+            if self._recording:
+                # Before any sound: an announcement is in the recording.
+                sides = Sides(self.caller.tap_said, self.caller.tap_heard)
+                await self._recording.attach(sides)
+            self._near.set()
+            self._board.open("caller", self.caller)
+            self._act()
+            await asyncio.Event().wait()  # until cancelled
+
+    async def _hold_model(self, live: LiveCall) -> None:
         """Return when the model has left or time is up, and the caller knows it."""
+        # A session costs money from its beginning. The caller has the answer now, and
+        # is still to connect; who never does costs nothing.
+        await self._peer.reached()
         try:
             await self._leg.connect()
-            await self._converse()
+            await self._converse(live)
         except Exception as error:
+            self._left = "failed"
             known = isinstance(error, OffhookError)
             _log.warning(
                 "call %s lost its model: %s", self.call_id, error, exc_info=not known
@@ -138,29 +224,37 @@ class BridgedCall:
         await self._open.wait()
         await self._peer.drain()
 
-    async def _converse(self) -> None:
+    async def _converse(self, live: LiveCall) -> None:
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
-            if self._passes:
-                await self._couple(stack)
+            await self._couple(stack, live)
             end = await first(left=self._ended.wait(), late=after(self._seconds))
         if end == "late":
+            self._left = "limit"
             self._fail("The call has reached its longest duration.", "session_expired")
 
-    async def _couple(self, stack: AsyncExitStack) -> None:
+    async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
-        await self._peer.connected()
-        theirs = getattr(self._leg.transport, "peer_connection", None)
-        if theirs is None or self._ended.is_set():
-            return  # either has left meanwhile
-        self.caller, self.model = [
-            await stack.enter_async_context(Leg.of(side))
-            for side in (self._peer.connection, theirs)
-        ]
+        await self._near.wait()
+        path = self._model_path()
+        if path is None or self._ended.is_set():
+            return  # it has left meanwhile
+        assert self.caller
+        self.model = await stack.enter_async_context(Leg(path))
         couple(self.caller, self.model)
+        legs = {"caller": self.caller, "model": self.model}
+        meter = Meter(live, legs, lambda: self._peer.dropped)
+        beside(stack, (await stack.enter_async_context(meter)).run())
+        self._board.open("model", self.model)
         if self._hook:
             beside(stack, self._run_hook(self._hook))
+
+    def _model_path(self) -> PacketPath | None:
+        if not self._passes:
+            return PcmPath(self._pull, self._say)
+        theirs = getattr(self._leg.transport, "peer_connection", None)
+        return RtpPath.of(theirs) if theirs else None
 
     async def _run_hook(self, hook: Hook) -> None:
         try:
@@ -169,6 +263,24 @@ class BridgedCall:
             _log.exception(
                 "call %s goes on without its hook, which failed", self.call_id
             )
+
+    def _take_own(self, event: Event) -> None:
+        try:
+            if event["type"] in (START, STOP):
+                self._board.hear(event)
+            else:
+                (self._recording or self._consent).take(event)
+        except InvalidRequest as error:
+            self._bridge.refuse(error, event)
+            self._act()
+        if self._consent.over:
+            self._left = "consent"
+            self._fail("This call may not go on unrecorded.", "consent_required")
+            self._ended.set()
+
+    def _tell(self, event: Event) -> None:
+        self._bridge.note(event)
+        self._act()
 
     def _fail(self, message: str, code: str = "upstream_error") -> None:
         self._bridge.fail(message, code)
@@ -184,11 +296,17 @@ class BridgedCall:
             transport.on(name, self._then_act(take))
         if self._leg.speaks_realtime:
             transport.on("*", self._then_act(bridge.take))
+            transport.on("*", self._forget_cleared)
         else:
             for name, narrate in Narration().listeners.items():
                 transport.on(name, self._then_act(bridge.narrating(narrate)))
         transport.on("error", self._take_error)
         transport.on("disconnected", self._ended.set)
+
+    def _forget_cleared(self, event: Event) -> None:
+        # What its server takes for unplayed may still wait here for a sound's end.
+        if event.get("type") == "output_audio_buffer.cleared" and self.caller:
+            self.caller.forget()
 
     def _take_error(self, error: TransportError) -> None:
         # What the model's server says is told as it came; this is about the way to it.
@@ -204,17 +322,27 @@ class BridgedCall:
         return took
 
     def _pull(self, ms: int) -> bytes:
+        if self.caller is None or not self.caller.listens:
+            return b""
         pcm, position = self._bridge.pull(ms)
         if position and isinstance(self._leg.transport, OpenAITransport):
             self._leg.transport.played(*position)
         self._act()
         return pcm
 
+    def _say(self, pcm: bytes) -> None:
+        try:
+            self._leg.transport.send_audio(pcm)
+        except Exception as error:
+            self._give_up(error)
+
     def _act(self) -> None:
         try:
             for action in self._bridge.drain():
                 if isinstance(action, ToCaller):
                     self._peer.send(action.text)
+                elif isinstance(action, ToServer):
+                    self._take_own(action.event)
                 elif self._ended.is_set():
                     pass  # there is no model any more
                 elif isinstance(action, Interrupt):
@@ -224,8 +352,12 @@ class BridgedCall:
                 else:
                     _ask(self._leg.transport, action.event)
         except OffhookError as error:
-            _log.warning("call %s is given up: %s", self.call_id, error)
-            self._ended.set()
+            self._give_up(error)
+        self._board.wait(self._near.is_set() and self._bridge.waits)
+
+    def _give_up(self, error: Exception) -> None:
+        _log.warning("call %s is given up: %s", self.call_id, error)
+        self._ended.set()
 
 
 def _ask(transport: RealtimeTransportLayer, event: Event) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from offhook.addresses import is_loopback
@@ -24,6 +25,25 @@ def bearer(request: HTTPConnection) -> str:
             code="invalid_api_key",
         )
     return key.strip()
+
+
+def address_of(request: HTTPConnection) -> str | None:
+    """Whom a request comes from, as far as the server tells; None if it does not.
+
+    Of IPv6 it is the network: who has one address there has 2^64.
+    """
+    if request.client is None:
+        return None
+    host = request.client.host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # as a proxy's header has it
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((int(address) >> 64 << 64, 64)))
 
 
 def is_local(request: HTTPConnection) -> bool:
@@ -53,6 +73,25 @@ def is_rebound(request: HTTPConnection) -> bool:
     this machine passes on: no header tells them apart, as a page can send any.
     """
     return _comes_over_loopback(request) and not _asks_for_loopback(request)
+
+
+def is_own_page(request: HTTPConnection) -> bool:
+    """Whether no other site's page sent this, for all that can be told.
+
+    Browsers say where a request comes from: in `Sec-Fetch-Site`, which they leave out
+    over plain HTTP, and in `Origin`, which they leave out of simple reading. Scripts
+    say neither. A link from elsewhere may open a page: its site sees nothing of it.
+    """
+    headers = request.headers
+    site = headers.get("sec-fetch-site")
+    if site is None:
+        _, _, asked = headers.get("origin", "").partition("://")
+        own = bool(asked) and asked.lower() == headers.get("host", "").lower()
+        return own or "origin" not in headers
+    opens = headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")
+    return site in ("same-origin", "none") or (
+        opens == ("navigate", "document") and request.scope.get("method") == "GET"
+    )
 
 
 def _comes_over_loopback(request: HTTPConnection) -> bool:

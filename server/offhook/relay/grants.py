@@ -30,13 +30,19 @@ _MAX_SESSIONS = 256  # of up to 256 KiB each
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """The claims of one grant; `own` says that its caller configured the session."""
+    """The claims of one grant.
+
+    Attributes:
+        own: Whether its caller configured the session.
+        consent: What its caller said to being recorded; None said nothing.
+    """
 
     id: str
     agent: str
     origin: str | None
     expires: int
     own: bool = False
+    consent: bool | None = None
 
 
 class Grants:
@@ -57,6 +63,7 @@ class Grants:
         seconds: int,
         now: float,
         session: Mapping[str, Any] | None = None,
+        consent: bool | None = None,
     ) -> tuple[str, Grant]:
         """Sign a grant; a session of the caller's own is kept here, not in it.
 
@@ -64,7 +71,8 @@ class Grants:
             ServerError: Too many sessions are waiting for their calls.
         """
         own = session is not None
-        grant = Grant(secrets.token_urlsafe(12), agent, origin, int(now) + seconds, own)
+        expires = int(now) + seconds
+        grant = Grant(secrets.token_urlsafe(12), agent, origin, expires, own, consent)
         if session is not None:
             self._sessions.put(grant.id, session, grant.expires, now)
         claims: dict[str, Any] = {
@@ -76,6 +84,7 @@ class Grants:
         # Left out where they say nothing: a key should be short.
         claims |= {"origin": origin} if origin is not None else {}
         claims |= {"own": True} if own else {}
+        claims |= {"consent": consent} if consent is not None else {}
         return _PREFIX + jwt.encode(claims, self._key, algorithm="HS256"), grant
 
     def identify(self, token: str, origin: str | None) -> Grant:
@@ -92,6 +101,7 @@ class Grants:
             claims.get("origin"),
             claims["exp"],
             claims.get("own", False),
+            claims.get("consent"),
         )
         if grant.origin is not None and origin != grant.origin:
             raise Forbidden(

@@ -32,7 +32,7 @@ _PREFLIGHT = {
     "Access-Control-Max-Age": "600",
 }
 # Without Location the official browser client does not know its call's id.
-_EXPOSED = "Location, X-Request-Id, Retry-After"
+_EXPOSED = "Location, X-Request-Id, Retry-After, Offhook-Tee"
 _HARMLESS = ("GET", "HEAD")
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Scope
 
+    from offhook.relay.routes import Relay
+
 # Any site may load these: they hold no data.
 _STATIC = {
     "Access-Control-Allow-Origin": "*",
@@ -51,45 +53,56 @@ class Page:
             upstream: Who answers, in words.
             connect: An origin beside our own that the page's scripts may call.
         """
-        environment = Environment(
-            loader=FileSystemLoader(folder("templates")),
-            autoescape=True,
-            undefined=StrictUndefined,
-        )
-        self._template = environment.get_template("page.html")
-        self._context = {
-            "agents": agents,
-            "upstream": upstream,
-            "version": __version__,
-        }
+        self._template = templates().get_template("page.html")
+        self._context = {"agents": agents, "upstream": upstream, "root": ""}
+        connects = " ".join(filter(None, ("'self'", connect)))
         self._headers = {
-            "Content-Security-Policy": _policy(connect),
+            **headers(connect_src=connects),
             "Permissions-Policy": "microphone=(self)",
             "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-            "Cross-Origin-Opener-Policy": "same-origin",
             "Cache-Control": "no-cache",
         }
 
     async def show(self, request: Request) -> Response:
         """`GET /`: the page to talk from."""
-        return HTMLResponse(self._template.render(self._context), headers=self._headers)
+        relay: Relay = request.app.state.relay
+        operator = await relay.operators.admits(request)
+        html = self._template.render(self._context, operator=operator)
+        return HTMLResponse(html, headers=self._headers)
 
     async def icon(self, request: Request) -> Response:
         """`GET /favicon.ico`: what browsers ask for without being told to."""
         return FileResponse(folder("static") / "icon.svg", headers=_STATIC)
 
 
-def _policy(connect: str | None) -> str:
-    return "; ".join(
-        (
-            "default-src 'none'",
-            "script-src 'self'",
-            "style-src 'self'",
-            "img-src 'self'",
-            " ".join(filter(None, ("connect-src 'self'", connect))),
-            "base-uri 'none'",
-            "form-action 'none'",
-            "frame-ancestors 'none'",
-        )
+def templates() -> Environment:
+    """Load the templates; what they show is escaped."""
+    environment = Environment(
+        loader=FileSystemLoader(folder("templates")),
+        autoescape=True,
+        undefined=StrictUndefined,
     )
+    environment.globals["version"] = __version__
+    return environment
+
+
+def headers(**directives: str) -> dict[str, str]:
+    """Make the headers of a page that may do what our pages do, and these things."""
+    policy = {
+        "default_src": "'none'",
+        "script_src": "'self'",
+        "style_src": "'self'",
+        "img_src": "'self'",
+        "connect_src": "'self'",
+        "base_uri": "'none'",
+        "form_action": "'none'",
+        "frame_ancestors": "'none'",
+        **directives,
+    }
+    return {
+        "Content-Security-Policy": "; ".join(
+            f"{name.replace('_', '-')} {value}" for name, value in policy.items()
+        ),
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }

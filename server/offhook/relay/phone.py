@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -33,14 +33,18 @@ from offhook.http.handshake import refuse_socket
 from offhook.protocol.twilio import MediaStream, Started
 from offhook.relay.callers import is_local
 from offhook.relay.grants import Grants
+from offhook.relay.records import CallRecord
 from offhook.relay.signature import signed_url
 from offhook.wire.accepted import AcceptedWire
 
 if TYPE_CHECKING:
+    from starlette.applications import Starlette
     from starlette.requests import HTTPConnection, Request
     from starlette.routing import BaseRoute
     from starlette.websockets import WebSocket
 
+    from offhook.relay.calls import LiveCall
+    from offhook.relay.routes import Relay
     from offhook.transports.base import ApiKey
     from offhook.wire.accepted import AsgiWebSocket
     from offhook.wire.base import Wire
@@ -103,6 +107,7 @@ def twilio_routes(
     api_key: ApiKey | None = None,
     parameters: Callable[[Form], Form] | None = None,
     public_url: str | None = None,
+    relay: Starlette | None = None,
 ) -> list[BaseRoute]:
     """Make the routes of a telephone agent, for any Starlette or FastAPI application.
 
@@ -119,6 +124,8 @@ def twilio_routes(
         public_url: Where the application is for Twilio, for example
             `https://voice.example.com`, with the path that a proxy takes off; needed
             only if the proxy does not pass the `Host` on.
+        relay: What `create_app` gave: its pages, metrics and observers have these calls
+            then, too, as those of an agent `phone`.
 
     Raises:
         SettingsError: The auth token is empty, or the URL is none.
@@ -135,7 +142,9 @@ def twilio_routes(
         )
     if auth_token is None:
         _log.warning("without auth_token, telephone calls come from this machine only")
-    line = _Line(answer, auth_token, api_key, parameters or (lambda _: {}), public_url)
+    line = _Line(
+        answer, auth_token, api_key, parameters or (lambda _: {}), public_url, relay
+    )
     return [
         Route(_VOICE, line.voice, methods=["POST"]),
         WebSocketRoute(_MEDIA, line.media),
@@ -185,12 +194,14 @@ class _Line:
         api_key: ApiKey | None,
         parameters: Callable[[Form], Form],
         public_url: str | None,
+        relay: Starlette | None,
     ) -> None:
         self._answer = answer
         self._auth_token = auth_token
         self._api_key = api_key
         self._parameters = parameters
         self._public_url = public_url
+        self._relay: Relay | None = relay.state.relay if relay else None
         # All processes that share the auth token know each other's tokens.
         secret = None if auth_token is None else f"twilio stream {auth_token}"
         self._grants = Grants(secret)
@@ -267,14 +278,21 @@ class _Line:
     async def _serve(self, call: PhoneCall, socket: CallSocket) -> None:
         began = time.monotonic()
         session: Answering | None = None
+        live = await self._known(call, socket)
         _log.info("telephone call %s begins", call.call_sid)
         try:
             made = self._answer(call)
             session = await made if inspect.isawaitable(made) else made
+            if live:
+                # A session has one, a transport is one.
+                transport: Any = getattr(session, "transport", session)
+                transport.on("*", live.take)
             await session.connect(api_key=self._api_key)
             await socket.ended.wait()
         except Exception as error:
             if not socket.ended.is_set():
+                if live:
+                    live.because("failed")
                 known = isinstance(error, OffhookError)
                 _log.error(
                     "telephone call %s failed: %s",
@@ -286,8 +304,21 @@ class _Line:
             if session:
                 await session.close()
             await socket.close()
+            if live and self._relay:
+                self._relay.calls.end(live, "caller")
             seconds = time.monotonic() - began
             _log.info("telephone call %s has ended: %.0f s", call.call_sid, seconds)
+
+    async def _known(self, call: PhoneCall, socket: CallSocket) -> LiveCall | None:
+        """Let the relay know of a call, if there is one."""
+        if self._relay is None:
+            return None
+        # What keeps the calls may not run yet.
+        await self._relay.runtime.recordings()
+        record = CallRecord(call.call_sid, "phone", "phone", time.time())
+        live = self._relay.calls.begin(record, "", socket.close)
+        live.connected()
+        return live
 
 
 async def _begun(wire: Wire) -> tuple[Started, list[str]]:

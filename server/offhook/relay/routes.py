@@ -6,18 +6,21 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from offhook.errors import InvalidRequest, NotFound
+from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
+from offhook.protocol.consent import Consent, require
 from offhook.protocol.disclosure import logged
 from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
-from offhook.relay.callers import bearer, is_local
+from offhook.relay.callers import address_of, bearer, is_local
+from offhook.relay.records import CallRecord
+from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
 if TYPE_CHECKING:
@@ -27,8 +30,12 @@ if TYPE_CHECKING:
 
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
-    from offhook.relay.calls import Calls
+    from offhook.relay.calls import Calls, HangUp, LiveCall
     from offhook.relay.grants import Grant, Grants
+    from offhook.relay.limits import Limits
+    from offhook.relay.links import Links
+    from offhook.relay.operators import Operators
+    from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer
@@ -39,10 +46,10 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_MINT_FIELDS = {"expires_after", "session", "agent"}
+_MINT_FIELDS = {"expires_after", "session", "agent", "consent"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Relay:
     """What the routes share."""
 
@@ -50,9 +57,18 @@ class Relay:
     agents: Agents
     grants: Grants
     calls: Calls
+    limits: Limits
     runtime: Runtime
+    operators: Operators
+    links: Links
     leg: LegMaker | None = None
     hook: Hook | None = None
+
+    @cached_property
+    def supervisors(self) -> Supervisors:
+        """What stays with direct calls."""
+        mode, seconds = self.settings.supervise, self.settings.session_seconds
+        return Supervisors(self.calls, mode, seconds)
 
 
 async def mint(request: Request) -> Response:
@@ -61,6 +77,8 @@ async def mint(request: Request) -> Response:
     wanted = await read_json(request, relay.settings.body_seconds)
     seconds = _seconds(wanted, relay.settings.grant_seconds)
     agent = relay.agents.find(_agent(wanted))
+    consent = _consent(wanted)
+    require(agent.record, given=bool(consent))
     own = _own_session(request, wanted.get("session"))
     # Started now, so that models load while the browser asks for the microphone.
     upstream = await relay.runtime.upstream()
@@ -70,8 +88,9 @@ async def mint(request: Request) -> Response:
         shown = effective if isinstance(effective, dict) else own or agent.session
         public = {key: secret.get(key) for key in ("value", "expires_at", "calls_url")}
     else:
+        origin = request.headers.get("origin")
         token, grant = relay.grants.issue(
-            agent.name, request.headers.get("origin"), seconds, time.time(), own
+            agent.name, origin, seconds, time.time(), own, consent
         )
         shown = own or agent.session
         public = {"value": token, "expires_at": grant.expires}
@@ -86,25 +105,43 @@ async def call(request: Request) -> Response:
     offer, sent = await read_offer(request, relay.settings.body_seconds)
     check_offer(offer)
     agent = relay.agents.find(grant.agent)
+    require(agent.record, given=bool(grant.consent))
     own = _own_session(request, sent)
-    upstream = await relay.runtime.upstream()
-    # From here on the grant is gone, whatever happens: a create may be billed.
-    minted = relay.grants.spend(grant, time.time())
-    session = own or minted or agent.session
-    if relay.leg or agent.media == "bridged":
+    consent = Consent(agent.record, given=bool(grant.consent))
+    with contextlib.ExitStack() as place:
+        place.callback(relay.limits.take(address_of(request)))
+        upstream = await relay.runtime.upstream()
+        # From here on the grant is gone, whatever happens: a create may be billed.
+        minted = relay.grants.spend(grant, time.time())
+        session = own or minted or agent.session
         fixed = not may_configure(request, relay)
-        answer = await _bridged(relay, grant, offer, session, agent, fixed=fixed)
-    else:
-        answer = await upstream.answer(offer, session)
-        relay.calls.add(
-            answer.call_id, grant.id, partial(upstream.hang_up, answer.call_id)
+        bridged = None
+        if relay.leg or agent.media == "bridged":
+            bridged = await _bridged(relay, session, agent, consent, fixed=fixed)
+            sdp = await bridged.answer(offer.decode(errors="replace"))
+            answer = Answer(bridged.call_id, sdp.encode())
+            end: HangUp = bridged.hang_up
+        else:
+            answer = await upstream.answer(offer, session)
+            end = partial(upstream.hang_up, answer.call_id)
+        path: Path = "bridged" if bridged else "direct"
+        record = record_of(answer.call_id, path, grant, agent, session)
+        live = relay.calls.begin(record, grant.id, end, place.pop_all().close)
+        await relay.runtime.keep(
+            _held(relay, bridged, live)
+            if bridged
+            else relay.supervisors.supervise(live, upstream, session, guarded=fixed)
         )
     _log.info("call %s…: agent %s, origin %r", answer.call_id[:12], grant.agent, origin)
     return Response(
         answer.sdp,
         201,
         # Clients read the last segment only, so that no mount prefix is needed.
-        {**_PRIVATE, "Location": f"/v1/realtime/calls/{answer.call_id}"},
+        {
+            **_PRIVATE,
+            **({} if bridged else _teed(agent, consent)),
+            "Location": f"/v1/realtime/calls/{answer.call_id}",
+        },
         "application/sdp",
     )
 
@@ -113,13 +150,48 @@ async def hang_up(request: Request) -> Response:
     """`POST /v1/realtime/calls/{call_id}/hangup`: end the call of this key."""
     relay = _relay(request)
     grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
-    call_id = request.path_params["call_id"]
-    end = relay.calls.find(call_id, grant.id)
-    with contextlib.suppress(NotFound):
-        # A call that ended by itself in the meantime is what the caller wanted.
-        await end()
-    relay.calls.remove(call_id)
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    await live.hang_up("caller")
     return Response(headers=_PRIVATE)
+
+
+async def record(request: Request) -> Response:
+    """`POST /v1/offhook/calls/{call_id}/recording`: take both sides of a call, too."""
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    agent = relay.agents.find(grant.agent)
+    if agent.record == "never" or live.record.path != "direct" or live.teed:
+        raise InvalidRequest(
+            "This call is not to be recorded by a tee, or is already.",
+            code="not_recorded",
+            status=409,
+        )
+    offer, _ = await read_offer(request, relay.settings.body_seconds)
+    text = check_offer(offer)
+    peers, studio = await relay.runtime.peers(), await relay.runtime.studio()
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.relay.tee import TeeCall
+
+    consent = Consent(agent.record, given=bool(grant.consent))
+    seconds = relay.settings.session_seconds
+    tee = TeeCall(live, consent, studio, peers, seconds=seconds)
+    # Before anything is waited for: there is one tee, whoever else asks.
+    live.teed = True
+    try:
+        answer = await tee.answer(text)
+    except BaseException:
+        live.teed = False
+        raise
+    await relay.runtime.keep(tee.run())
+    return Response(answer, 201, _PRIVATE, "application/sdp")
+
+
+async def about(request: Request) -> Response:
+    """`GET /v1/offhook/agent`: what a page has to know before it calls."""
+    agent = _relay(request).agents.find(request.query_params.get("agent"))
+    shown = {"agent": agent.name, "record": agent.record}
+    return JSONResponse(shown, headers=_PRIVATE)
 
 
 async def health(request: Request) -> Response:
@@ -127,9 +199,32 @@ async def health(request: Request) -> Response:
     return JSONResponse({"status": "ok"}, headers=_PRIVATE)
 
 
+def _teed(agent: Agent, consent: Consent) -> dict[str, str]:
+    """Tell a page whether it has to send both sides of a call for its recording."""
+    if agent.record == "never":
+        return {}
+    return {"Offhook-Tee": "now" if consent.recorded else "on-consent"}
+
+
 def may_configure(connection: HTTPConnection, relay: Relay) -> bool:
     """Whether a caller may have a session of its own: in development only."""
     return relay.agents.built_in and is_local(connection)
+
+
+def record_of(
+    call_id: str, path: Path, grant: Grant, agent: Agent, session: Mapping[str, Any]
+) -> CallRecord:
+    """Begin the record of a call."""
+    model = session.get("model")
+    return CallRecord(
+        call_id,
+        agent.name,
+        path,
+        time.time(),
+        model=model if isinstance(model, str) else None,
+        origin=grant.origin,
+        consent=grant.consent,
+    )
 
 
 def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
@@ -143,13 +238,12 @@ def policy_for(session: Mapping[str, Any], *, fixed: bool) -> Policy:
 
 async def _bridged(
     relay: Relay,
-    grant: Grant,
-    offer: bytes,
     session: Mapping[str, Any],
     agent: Agent,
+    consent: Consent,
     *,
     fixed: bool,
-) -> Answer:
+) -> BridgedCall:
     peers = await relay.runtime.peers()
     # Loaded only when needed: they bring the media extra with them.
     from offhook.relay import model_legs
@@ -166,18 +260,24 @@ async def _bridged(
         leg = model_legs.with_brain(leg, agent.brain)
     seconds = relay.settings.session_seconds
     policy = policy_for(session, fixed=fixed)
-    call = BridgedCall(leg, policy, session, peers, seconds=seconds, hook=relay.hook)
-    sdp = await call.answer(offer.decode(errors="replace"))
-    relay.calls.add(call.call_id, grant.id, call.hang_up)
-    await relay.runtime.keep(_held(relay, call))
-    return Answer(call.call_id, sdp.encode())
+    return BridgedCall(
+        leg,
+        policy,
+        session,
+        peers,
+        seconds=seconds,
+        consent=consent,
+        studio=await relay.runtime.studio() if agent.record != "never" else None,
+        cues=agent.cues,
+        hook=relay.hook,
+    )
 
 
-async def _held(relay: Relay, call: BridgedCall) -> None:
+async def _held(relay: Relay, call: BridgedCall, live: LiveCall) -> None:
     try:
-        await call.run()
+        await call.run(live)
     finally:
-        relay.calls.remove(call.call_id)
+        relay.calls.end(live, call.reason)
 
 
 def _relay(request: Request) -> Relay:
@@ -204,6 +304,21 @@ def _agent(wanted: dict[str, Any]) -> str | None:
             "agent must be a name.", code="invalid_type", param="agent"
         )
     return agent
+
+
+def _consent(wanted: dict[str, Any]) -> bool | None:
+    """Read what the caller says to being recorded."""
+    consent = wanted.get("consent")
+    if consent is None:
+        return None
+    given = consent.get("recording") if isinstance(consent, dict) else None
+    if not isinstance(given, bool) or len(consent) > 1:
+        raise InvalidRequest(
+            'consent must be {"recording": true} or {"recording": false}.',
+            code="invalid_value",
+            param="consent",
+        )
+    return given
 
 
 def _seconds(wanted: dict[str, Any], most: int) -> int:

@@ -1,36 +1,34 @@
-"""What a live relay owns: the way to the upstream, and the local endpoint.
-
-A mounted application never gets lifespan events, so the runtime starts when it is
-first needed. It lives in a task of its own, because what it opens has to be closed by
-the task that opened it. Connections belong to an event loop, so each loop has its own.
-"""
+"""What a live relay owns: the way to the upstream, the local endpoint, the store."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from dataclasses import dataclass
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from offhook.errors import MissingExtra
+from offhook.relay.owned import Owned
+from offhook.relay.recordings import Recordings
+from offhook.relay.storage import Storage
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from pathlib import Path
 
     import httpx
 
     from offhook.media.factory import PeerFactory
+    from offhook.media.spool import Format
+    from offhook.relay.store import Store
+    from offhook.relay.studio import Studio
+    from offhook.relay.writer import Writer
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
 _log = logging.getLogger(__name__)
-
-# An event loop holds its tasks by weak references only. A host may drop its application
-# without a word; what the application opened is then closed by the end of the loop.
-_running: set[asyncio.Task[None]] = set()
 
 
 def upstream_url(settings: Settings) -> httpx.URL | None:
@@ -42,6 +40,11 @@ def upstream_url(settings: Settings) -> httpx.URL | None:
     if settings.upstream is None and settings.api_key is None:
         return None
     return normalise(settings.upstream or DEFAULT_URL)
+
+
+def database_file(settings: Settings) -> Path:
+    """Where calls are kept by default."""
+    return settings.data / "calls.db"
 
 
 def local_endpoint() -> AbstractAsyncContextManager[str]:
@@ -64,12 +67,6 @@ class _Live(NamedTuple):
     peers: PeerFactory | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Owner:
-    task: asyncio.Task[None]
-    ready: asyncio.Future[_Live]
-
-
 class Runtime:
     """Starts once per event loop, on demand; `aclose` ends what runs in this one."""
 
@@ -79,6 +76,9 @@ class Runtime:
         upstream: Upstream | None = None,
         *,
         bridges: bool = False,
+        writer: Writer | None = None,
+        prepare: Callable[[], None] = lambda: None,
+        formats: Callable[[str], Sequence[Format]] = lambda _: (),
         endpoint: Callable[[], AbstractAsyncContextManager[str]] = local_endpoint,
     ) -> None:
         """Prepare.
@@ -87,24 +87,35 @@ class Runtime:
             settings: Say which upstream, and its key.
             upstream: Answers in place of the settings' one; its giver closes it.
             bridges: Whether there are calls to be bridged.
+            writer: Is told of the calls; None where nothing is kept of them.
+            prepare: Makes ready what these need; run in a thread.
+            formats: What recordings of an agent's calls are made of; see `Studio`.
             endpoint: Runs the local endpoint, where no upstream is set.
         """
         self._settings = settings
         self._given = upstream
         self._bridges = bridges
+        self._prepare = prepare
+        self._formats = formats
         self._endpoint = endpoint
-        self._owners: dict[asyncio.AbstractEventLoop, _Owner] = {}
+        self._live = Owned(self._start)
+        self._writer = writer
+        self._store = Owned(self._open_store)
+        self._keeper = Owned(self._tend)
+        self._studio = Owned(self._open_studio)
 
     async def upstream(self) -> Upstream:
         """The upstream, started by whoever asks first; the others wait for it.
 
         Cancelling one waiter leaves the start to the others.
         """
-        return self._given or (await self._live()).upstream
+        if self._writer is not None:
+            self._keeper.start()  # a call may follow
+        return self._given or (await self._live.get()).upstream
 
     async def peers(self) -> PeerFactory:
         """What makes the callers' peers of bridged calls."""
-        peers = (await self._live()).peers
+        peers = (await self._live.get()).peers
         assert peers  # or nobody asks
         return peers
 
@@ -113,51 +124,96 @@ class Runtime:
 
         What it raises ends it alone, and is logged.
         """
-        live = await self._live()
+        live = await self._live.get()
         live.tasks.create_task(_guarded(work))
 
-    async def _live(self) -> _Live:
-        loop = asyncio.get_running_loop()
-        owner = self._owners.get(loop)
-        # No await between this look and the change below: that is the lock.
-        if owner is None or owner.task.done():
-            owner = self._start(loop)
-        return await asyncio.shield(owner.ready)
+    async def store(self) -> Store | None:
+        """What is kept of calls, or None where nothing is.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no database.
+        """
+        return await self._store.get() if self._writer is not None else None
+
+    async def recordings(self) -> Recordings | None:
+        """What is recorded of calls, or None where nothing is kept.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no storage.
+        """
+        return await self._keeper.get() if self._writer is not None else None
+
+    async def studio(self) -> Studio:
+        """Where recordings are made; not where nothing is kept.
+
+        Raises:
+            MissingExtra: It is not installed.
+            SettingsError: The settings lead to no storage.
+        """
+        return await self._studio.get()
 
     async def aclose(self) -> None:
         """End what was started in this event loop; it may start again."""
-        owner = self._owners.pop(asyncio.get_running_loop(), None)
-        if owner is not None:
-            owner.task.cancel()
-            await asyncio.wait([owner.task])
+        await self._live.aclose()
+        await self._studio.aclose()  # deletes what the end of the calls left over
+        await self._keeper.aclose()  # writes what the end of the calls was
+        await self._store.aclose()
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner:
-        for old in [old for old in self._owners if old.is_closed()]:
-            del self._owners[old]
-        ready: asyncio.Future[_Live] = loop.create_future()
-        task = loop.create_task(self._own(ready))
-        _running.add(task)
-        task.add_done_callback(_running.discard)
-        owner = _Owner(task, ready)
-        self._owners[loop] = owner
-        return owner
+    @asynccontextmanager
+    async def _start(self) -> AsyncIterator[_Live]:
+        async with AsyncExitStack() as stack:
+            upstream = self._given or await self._open(stack)
+            peers = await self._bridge(stack) if self._bridges else None
+            # Ends before the upstream does.
+            tasks = await stack.enter_async_context(asyncio.TaskGroup())
+            yield _Live(upstream, tasks, peers)
 
-    async def _own(self, ready: asyncio.Future[_Live]) -> None:
+    @asynccontextmanager
+    async def _open_store(self) -> AsyncIterator[Store]:
         try:
-            async with AsyncExitStack() as stack:
-                upstream = self._given or await self._open(stack)
-                peers = await self._bridge(stack) if self._bridges else None
-                # Ends before the upstream does.
-                tasks = await stack.enter_async_context(asyncio.TaskGroup())
-                ready.set_result(_Live(upstream, tasks, peers))
-                await asyncio.Event().wait()  # until cancelled
-        except Exception as error:
-            if ready.done():
-                _log.error("The way to the upstream broke: %s", error)
-            else:
-                ready.set_exception(error)
-        finally:
-            ready.cancel()  # does nothing if it has its result
+            # Loaded only when needed: it brings the store extra with it.
+            from offhook.relay.store import Store
+        except ModuleNotFoundError as error:
+            raise MissingExtra("store", str(error.name)) from None
+        url = self._settings.store or f"sqlite:///{database_file(self._settings)}"
+        async with Store.open(url) as store:
+            yield store
+
+    @asynccontextmanager
+    async def _tend(self) -> AsyncIterator[Recordings]:
+        settings, data = self._settings, self._settings.data
+        assert self._writer  # or nobody asks
+        try:
+            from offhook.relay.keeper import Keeper
+        except ModuleNotFoundError as error:
+            raise MissingExtra("store", str(error.name)) from None
+        recordings = Recordings(
+            self._store.get,
+            self._writer,
+            Storage.at(settings.recordings or str(data / "recordings")),
+            data / "spool",
+            _master,
+            settings.keep_days * 86400,
+        )
+
+        def exists() -> bool:
+            return settings.store is not None or database_file(settings).exists()
+
+        keeper = Keeper(self._store.get, exists, self._writer, recordings)
+        async with keeper.running():
+            yield recordings
+
+    @asynccontextmanager
+    async def _open_studio(self) -> AsyncIterator[Studio]:
+        try:
+            # Loaded only when needed: it brings the media extra with it.
+            from offhook.relay.studio import Studio
+        except ModuleNotFoundError as error:
+            raise MissingExtra("media", str(error.name)) from None
+        async with Studio(await self._keeper.get(), self._formats) as studio:
+            yield studio
 
     async def _bridge(self, stack: AsyncExitStack) -> PeerFactory:
         try:
@@ -166,6 +222,7 @@ class Runtime:
             from offhook.media.network import Network
         except ModuleNotFoundError as error:
             raise MissingExtra("media", str(error.name)) from None
+        await asyncio.to_thread(self._prepare)
         peers = PeerFactory(Network.of(self._settings))
         return await stack.enter_async_context(peers)
 
@@ -189,3 +246,14 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         # One call's failure must not end the others in the group.
         _log.exception("a call failed")
+
+
+async def _master(
+    folder: Path, progress: Callable[[float], None]
+) -> tuple[float, list[Path]]:
+    try:
+        # Loaded only when needed: it brings the media extra with it.
+        from offhook.media.mastering import master
+    except ModuleNotFoundError as error:
+        raise MissingExtra("media", str(error.name)) from None
+    return await master(folder, progress)

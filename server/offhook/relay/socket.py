@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +20,10 @@ from offhook.http.handshake import (
     refuse_socket,
 )
 from offhook.http.race import first
-from offhook.relay.callers import bearer
-from offhook.relay.routes import may_configure, policy_for
+from offhook.protocol.overhearing import Ear
+from offhook.relay.callers import address_of, bearer
+from offhook.relay.pace import Pace
+from offhook.relay.routes import may_configure, policy_for, record_of
 from offhook.wire.base import close_frame
 from offhook.wire.frames import EXTENSION, Direct
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from offhook.protocol.policy import Policy
+    from offhook.relay.calls import LiveCall
     from offhook.relay.grants import Grant
     from offhook.relay.routes import Relay
     from offhook.settings import Settings
@@ -42,10 +44,6 @@ _log = logging.getLogger(__name__)
 
 # How long a caller has to take note of being hung up on.
 _FAREWELL_SECONDS = 1.0
-# Events that may come at once, in seconds of the allowed rate.
-_BURST_SECONDS = 2.0
-# Who sends too much is read from this often, some events at a time: each wake-up costs.
-_NAP_SECONDS = 0.05
 # How often to look whether a caller is still there: from one that is held back nothing
 # is read, not even its end.
 _LOOK_SECONDS = 1.0
@@ -80,6 +78,7 @@ class RealtimeSocket:
                     await accept(websocket)
                     await refuse_beta(websocket)
                     return
+                stack.callback(relay.limits.take(address_of(websocket)))
                 upstream = await relay.runtime.upstream()
                 # From here on the grant is gone, whatever happens.
                 session = _spent(grant, relay)
@@ -92,9 +91,19 @@ class RealtimeSocket:
             except WebSocketDisconnect:
                 return  # it did not wait
             policy = policy_for(session, fixed=fixed)
-            exchange = _Exchange(receive, send, opened.wire, policy, relay.settings)
+            agent = relay.agents.find(grant.agent)
+            record = record_of(new_id("rtc"), "websocket", grant, agent, session)
+            call = relay.calls.begin(record, grant.id, _let_go)
+            call.take({"type": "session.created", "session": opened.session})
+            call.connected()
+            exchange = _Exchange(
+                receive, send, opened.wire, policy, relay.settings, call
+            )
             exchange.shorten(scope.get("extensions", {}).get(EXTENSION))
-            await exchange.run(policy.opened(opened.session))
+            try:
+                await exchange.run(policy.opened(opened.session))
+            finally:
+                relay.calls.end(call, exchange.reason)
 
 
 def _admitted(websocket: WebSocket, relay: Relay) -> Grant:
@@ -128,6 +137,12 @@ def _spent(grant: Grant, relay: Relay) -> Mapping[str, Any]:
             "This agent is called over WebRTC: POST the offer to /v1/realtime/calls.",
             code="unsupported_transport",
         )
+    if agent.record in ("required", "always"):
+        raise InvalidRequest(
+            "Calls to this agent are recorded, which those over a WebSocket are not: "
+            "POST the offer of a WebRTC call to /v1/realtime/calls.",
+            code="unsupported_transport",
+        )
     minted = relay.grants.spend(grant, time.time())
     _log.info("a session: agent %s, origin %r", grant.agent, grant.origin)
     return minted or agent.session
@@ -138,6 +153,9 @@ class _Exchange:
 
     Nothing is kept here. Who does not read holds the other one back, and so does who
     sends too much: neither is read from until there is room.
+
+    Attributes:
+        reason: Why it has ended.
     """
 
     def __init__(
@@ -147,7 +165,9 @@ class _Exchange:
         wire: Wire,
         policy: Policy,
         settings: Settings,
+        call: LiveCall,
     ) -> None:
+        self.reason = "server"
         self._receive = receive
         self._send = send
         self._wire = wire
@@ -164,6 +184,8 @@ class _Exchange:
         self._going = 0
         self._gone = 0
         self._caller: DirectCaller | None = None
+        self._call = call
+        self._ear = Ear()
 
     def shorten(self, caller: DirectCaller | None) -> None:
         """Let what can pass at once take the short way, where both sides have one."""
@@ -185,7 +207,10 @@ class _Exchange:
 
         def down(text: str) -> bool:
             onward, _ = judge_down(text)
-            return onward is None or send_down(onward)
+            passes = onward is None or send_down(onward)
+            if passes:
+                self._note(text)
+            return passes
 
         caller.divert(up)
         wire.divert(down)
@@ -194,16 +219,20 @@ class _Exchange:
         """Carry events until either side has left, or has to."""
         try:
             await self._say(greeting)
-            await first(
+            end = await first(
                 caller=self._from_caller(),
                 upstream=self._from_upstream(),
                 watch=self._watch(),
                 look=self._look(),
+                hung_up=self._call.hung_up.wait(),
             )
+            self.reason = self._reason(end)
         except Exception:
             _log.exception("a session failed")
-            self._why = _FAILED
+            self._why, self.reason = _FAILED, "failed"
         finally:
+            for event in self._ear.end():
+                self._call.take(event)
             await self._part()
 
     async def _from_caller(self) -> None:
@@ -239,11 +268,24 @@ class _Exchange:
         receive, judge = self._wire.receive, self._policy.from_upstream
         while self._left is None:
             try:
-                onward, _ = judge(await receive())
+                text = await receive()
             except WireClosed:
                 return
+            self._note(text)
+            onward, _ = judge(text)
             if onward is not None:
                 await self._say(onward)
+
+    def _reason(self, end: str) -> str:
+        if self._last is not None:
+            return "limit"
+        if self._why is not None:
+            return "refused"
+        return "caller" if self._left is not None or end == "hung_up" else "lost"
+
+    def _note(self, text: str) -> None:
+        for event in self._ear.hear(text):
+            self._call.take(event)
 
     async def _say(self, text: str) -> None:
         self._going += 1
@@ -306,39 +348,8 @@ class _Exchange:
             return _BROKEN
 
 
-class Pace:
-    """Says when the next event of a caller may be read.
-
-    Attributes:
-        late: Whether the next has to wait.
-        held: For how many seconds the caller has been held back without a pause.
-    """
-
-    def __init__(self, rate: float) -> None:
-        """Allow so many events a second; after a pause, some at once."""
-        self.late = False
-        self.held = 0.0
-        self._step = 1 / rate
-        self._due = -math.inf
-        # When the caller was first held back, and last, since the last pause.
-        self._since = -math.inf
-        self._last = -math.inf
-
-    def take(self, now: float) -> float:
-        """Count an event, and return how many seconds to wait for the next."""
-        self._due = max(self._due, now - _BURST_SECONDS) + self._step
-        wait = self._due - now
-        if wait <= 0:
-            return 0.0
-        # What a wake-up that came late left unread is caught up with soon, and then it
-        # is too much again. Who sends no more than the rate is not held back for a
-        # burst's time after it was.
-        if now - self._last > _BURST_SECONDS + _NAP_SECONDS:
-            self._since = now
-        self._last = now
-        self.late = True
-        self.held = now - self._since
-        return max(wait, _NAP_SECONDS)
+async def _let_go() -> None:
+    """Hang up: that it was is what the exchange waits for."""
 
 
 def _farewell(message: MutableMapping[str, Any]) -> Frame:

@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlencode
@@ -19,7 +20,8 @@ from offhook.transports.connection import Connection
 from offhook.transports.emitter import Emitter, Listened
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
+    from pathlib import Path
 
     from offhook.events import Event
     from offhook.protocol.items import Item
@@ -51,6 +53,32 @@ class Microphone(Protocol):
         """Send audio at the pace of speech; then do something."""
 
 
+class Recorded(Protocol):
+    """What records a transport's calls."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Of the present or last recording."""
+
+    def listen(self, transport: Listened) -> None:
+        """Hear what the transport tells."""
+
+    async def begin(self) -> None:
+        """Record a call from now on."""
+
+    async def end(self) -> None:
+        """Record no more."""
+
+    async def discard(self) -> None:
+        """Likewise, and leave nothing of this call."""
+
+    def say(self, audio: bytes) -> None:
+        """Take what is sent in events, in the session's format."""
+
+    def played(self, item_id: str, ms: float) -> None:
+        """Take how much of an item has been heard."""
+
+
 class OpenAITransport(Listened):
     """A Realtime session over whatever wire the opener gives.
 
@@ -72,6 +100,7 @@ class OpenAITransport(Listened):
         reconnect: What to do when the connection breaks; None lets it be.
         defaults: Whether what a configuration leaves out is asked for as the JavaScript
             SDK does; otherwise it stays as the server has it, as behind a relay.
+        recorded: Records the calls.
 
     Raises:
         InvalidRequest: An argument cannot be used.
@@ -91,6 +120,7 @@ class OpenAITransport(Listened):
         coalesce: bool = False,
         reconnect: Reconnect | None = None,
         defaults: bool = True,
+        recorded: Recorded | None = None,
     ) -> None:
         _check_reconnect(reconnect)
         self._address = address or socket_address
@@ -101,6 +131,7 @@ class OpenAITransport(Listened):
         self._microphone = microphone
         self._coalesce = coalesce
         self._defaults = defaults
+        self._recorded = recorded
         self._client = Client(ledger)
         super().__init__(Emitter())
         self._connection = Connection(
@@ -110,6 +141,8 @@ class OpenAITransport(Listened):
             acknowledge=acknowledge,
             reconnect=reconnect,
         )
+        if recorded:
+            recorded.listen(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -121,6 +154,11 @@ class OpenAITransport(Listened):
     def status(self) -> Status:
         """See RealtimeTransportLayer."""
         return self._connection.status
+
+    @property
+    def recording(self) -> Path | None:
+        """The folder of the present or last call's recording; None if there is none."""
+        return self._recorded.folder if self._recorded else None
 
     @property
     def history(self) -> tuple[Item, ...]:
@@ -163,11 +201,10 @@ class OpenAITransport(Listened):
                 config = json.loads(given.json_of(checked))
             joined = call_id is not None or not self._defaults
             configure = partial(self._configure, config, wanted, joined=joined)
-            await self._connection.open(
-                given.url(url) or self._address(call_id, self._url, wanted),
-                self._api_key if api_key is None else given.key(api_key),
-                configure,
-            )
+            target = given.url(url) or self._address(call_id, self._url, wanted)
+            key = self._api_key if api_key is None else given.key(api_key)
+            async with self._taped():
+                await self._connection.open(target, key, configure)
         elif self._coalesce:
             await self._connection.opening()
         else:
@@ -184,6 +221,8 @@ class OpenAITransport(Listened):
         """See RealtimeTransportLayer."""
         await self._connection.close()
         await self._emitter.aclose()
+        if self._recorded:
+            await self._recorded.end()
 
     def send_event(self, event: Event) -> None:
         """See RealtimeTransportLayer."""
@@ -229,6 +268,8 @@ class OpenAITransport(Listened):
             self._connection.admit(len(sound) * 4 // 3)  # base64
             self._client.hear(sound, commit=commit)
             self._connection.act()
+            if self._recorded:
+                self._recorded.say(sound)
 
     def update_session_config(self, config: Mapping[str, Any]) -> None:
         """See RealtimeTransportLayer."""
@@ -253,6 +294,8 @@ class OpenAITransport(Listened):
         """Tell how much of an item has been heard, if `reported` was asked for."""
         if self._ledger:
             self._ledger.played(item_id, ms, content_index)
+        if self._recorded:
+            self._recorded.played(item_id, ms)
 
     def send_function_call_output(
         self, call: FunctionCall, output: str, *, start_response: bool = True
@@ -282,6 +325,19 @@ class OpenAITransport(Listened):
         answer = (given.text(request_id, "request_id"), approve, reason)
         self._client.approve(*self._sendable(answer))
         self._connection.act()
+
+    @asynccontextmanager
+    async def _taped(self) -> AsyncIterator[None]:
+        """Record from before the connection, if at all; of none nothing is left."""
+        if self._recorded is None:
+            yield
+            return
+        await self._recorded.begin()
+        try:
+            yield
+        except BaseException:
+            await self._recorded.discard()
+            raise
 
     def _commit(self) -> None:
         if self.status == "connected":

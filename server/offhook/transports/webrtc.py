@@ -18,11 +18,13 @@ try:
     from offhook.media.dialer import Dialer
     from offhook.media.incoming import Hearing
     from offhook.media.outgoing import Outgoing
+    from offhook.transports.recording import Recording
 except ModuleNotFoundError as error:
     raise MissingExtra("media", str(error.name)) from None
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
+    from os import PathLike
 
     from aiortc import MediaStreamTrack, RTCIceServer, RTCPeerConnection
 
@@ -71,6 +73,8 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             SDK does; otherwise it stays as the server has it, as behind a relay.
         signalling: Takes an offer to the server in your own way, and brings its answer;
             in place of a POST to the URL.
+        record: A folder for recordings: in it each call gets one of its own, with what
+            was said, what was heard, and what happened; see `recording`.
 
     Raises:
         MissingExtra: On import, without the extra `media`.
@@ -93,6 +97,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
         reconnect: Reconnect | None = None,
         defaults: bool = True,
         signalling: Signalling | None = None,
+        record: str | PathLike[str] | None = None,
     ) -> None:
         self._signalling = signalling
         self._headers = headers or {}
@@ -106,6 +111,9 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             "ice_servers": ice_servers,
             "patience": open_timeout,
         }
+        recorded = None if record is None else Recording(record)
+        if recorded:
+            self._options["overhear"] = recorded.said, recorded.heard
         self._dialer: Dialer | None = None
         self._call_id: str | None = None
         super().__init__(
@@ -119,6 +127,7 @@ class OpenAIRealtimeWebRTC(OpenAITransport):
             coalesce=True,
             reconnect=reconnect,
             defaults=defaults,
+            recorded=recorded,
         )
         if audio_events:
             self.on("*", self._spoken.take)

@@ -12,9 +12,11 @@ from offhook.wire.websocket import connect_websocket
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+    from os import PathLike
 
     from offhook.protocol.reconnect import Reconnect
     from offhook.transports.base import ApiKey
+    from offhook.transports.recording import Recording
     from offhook.wire.base import Wire
 
 
@@ -42,6 +44,9 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
         ping_timeout: Seconds for a ping's answer, and for the server to take an event;
             then the connection is cut.
         max_size: Bytes of the longest event; a longer one ends the connection.
+        record: A folder for recordings: in it each call gets one of its own, with what
+            was said, what was played, and what happened; see `recording`. Needs the
+            extra `media`.
 
     Raises:
         InvalidRequest: An argument cannot be used.
@@ -63,6 +68,7 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
         ping_interval: float | None = 20.0,
         ping_timeout: float | None = 20.0,
         max_size: int | None = 32 * 2**20,
+        record: str | PathLike[str] | None = None,
     ) -> None:
         given.mapping(headers or {}, "headers")
         limits: dict[str, Any] = {
@@ -88,4 +94,14 @@ class OpenAIRealtimeWebSocket(OpenAITransport):
             ledger=PlaybackLedger(reported=reported, grace_ms=grace_ms),
             reconnect=reconnect,
             defaults=defaults,
+            recorded=_recording(record, reported),
         )
+
+
+def _recording(folder: str | PathLike[str] | None, reported: bool) -> Recording | None:
+    if folder is None:
+        return None
+    # Loaded only when needed: it brings the media extra with it.
+    from offhook.transports.recording import Recording
+
+    return Recording(folder, in_events=True, reported=reported)

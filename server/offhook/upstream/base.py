@@ -58,6 +58,17 @@ class Upstream(Protocol):
         """Hold a session over WebSocket, set up like this, and close it at the end."""
         ...
 
+    def attach(self, call_id: str) -> AbstractAsyncContextManager[Wire]:
+        """Hold a sideband to a call: it sees its events, and can send some.
+
+        Leaving closes the sideband; the call goes on.
+
+        Raises:
+            NotFound: There is no such call, not yet or not any more; or there are no
+                sidebands here.
+        """
+        ...
+
     async def hang_up(self, call_id: str) -> None:
         """End a call.
 

@@ -39,6 +39,7 @@ from offhook.wire.websocket import connect_websocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from offhook.wire.base import Wire
 
@@ -171,17 +172,12 @@ class OpenAIUpstream:
     @contextlib.asynccontextmanager
     async def connect(self, session: Mapping[str, Any]) -> AsyncIterator[Opened]:
         """Hold a session over WebSocket, and close it at the end."""
-        # "https" becomes "wss".
-        url = f"{self.base_url}/realtime".replace("http", "ws", 1)
-        if model := session.get("model"):
-            url += f"?model={quote(str(model), safe='')}"
-        connecting = connect_websocket(
-            url, headers=self._authorization, open_timeout=None
-        )
+        model = session.get("model")
+        query = f"?model={quote(str(model), safe='')}" if model else ""
         async with contextlib.AsyncExitStack() as stack:
             try:
                 async with asyncio.timeout(self._seconds):
-                    wire = await stack.enter_async_context(connecting)
+                    wire = await stack.enter_async_context(self._socket(query))
                     effective = await self._set_up(wire, session)
             except TimeoutError:
                 raise self._late() from None
@@ -196,6 +192,29 @@ class OpenAIUpstream:
                     code=closed.code,
                 ) from None
             yield Opened(wire, effective)
+
+    @contextlib.asynccontextmanager
+    async def attach(self, call_id: str) -> AsyncIterator[Wire]:
+        """Hold a sideband to a call, and close it at the end."""
+        if not _CALL_ID.fullmatch(call_id):
+            raise NotFound(_NO_CALL, code="call_id_not_found")
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._seconds):
+                    sideband = self._socket(f"?call_id={call_id}")
+                    wire = await stack.enter_async_context(sideband)
+            except TimeoutError:
+                raise self._late() from None
+            except HandshakeRefused as error:
+                if error.http_status == 404:
+                    raise NotFound(_NO_CALL, code="call_id_not_found") from None
+                raise _fault(error.http_status, error.retry_after) from None
+            yield wire
+
+    def _socket(self, query: str) -> AbstractAsyncContextManager[Wire]:
+        # "https" becomes "wss".
+        url = f"{self.base_url}/realtime{query}".replace("http", "ws", 1)
+        return connect_websocket(url, headers=self._authorization, open_timeout=None)
 
     async def hang_up(self, call_id: str) -> None:
         """End a call."""

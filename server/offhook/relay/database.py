@@ -1,0 +1,169 @@
+"""The database under the store: SQLite in a file, or PostgreSQL."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import event, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    InterfaceError,
+    OperationalError,
+    TimeoutError,
+)
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from offhook.errors import ServerError, SettingsError, redact
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from sqlalchemy import Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_DRIVERS = {
+    "sqlite": "sqlite+aiosqlite",
+    "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",  # as many hosts write it
+}
+
+# Held while the tables are made: any number will do that nobody else takes.
+_MIGRATING = 0x0FF_400C
+
+_BUSY_MS = 5000
+_PRAGMAS = (
+    f"busy_timeout = {_BUSY_MS}",
+    "journal_mode = WAL",
+    "synchronous = NORMAL",
+    "foreign_keys = ON",
+    "secure_delete = ON",  # what is deleted is overwritten
+)
+
+
+class Database:
+    """An engine, and what differs between the two kinds of databases."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection whose reads agree with each other."""
+        with _reached():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection whose writes happen all or none."""
+        with _reached():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(offhook_writes=True)
+                async with connection.begin():
+                    yield connection
+
+    async def scrub(self) -> bool:
+        """Take what was deleted out of SQLite's log too; False: a reader is in the way.
+
+        PostgreSQL does so by itself: its autovacuum, and the turn of its log.
+        """
+        if not self.is_sqlite:
+            return True
+        checkpoint = text("PRAGMA wal_checkpoint(TRUNCATE)")
+        hurried, patient = (
+            text(f"PRAGMA busy_timeout = {ms}") for ms in (50, _BUSY_MS)
+        )
+        with _reached():
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+                await connection.execute(hurried)
+                blocked, *_ = (await connection.execute(checkpoint)).one()
+                await connection.execute(patient)
+        return not blocked
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Tell a database that is down, or full, from a mistake of ours."""
+    try:
+        yield
+    except (OperationalError, InterfaceError, TimeoutError, OSError) as error:
+        # Without the statement, whose values may be what somebody said.
+        cause = getattr(error, "orig", None) or error
+        raise ServerError(
+            f"The store cannot be reached: {redact(str(cause))}",
+            code="store_unavailable",
+            status=503,
+        ) from None
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Database]:
+    """Connect, and bring the tables to this version's shape.
+
+    Any number of processes may do so at once.
+
+    Raises:
+        SettingsError: The URL is of no database that can be used.
+        ServerError: It cannot be reached.
+    """
+    engine = create_async_engine(_address(url), pool_pre_ping=True)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine.sync_engine, "connect", _prepare)
+        event.listen(engine.sync_engine, "begin", _begin)
+    try:
+        database = Database(engine)
+        async with database.writing() as connection:
+            if not database.is_sqlite:  # which lets one write at a time anyway
+                lock = text("SELECT pg_advisory_xact_lock(:key)")
+                await connection.execute(lock, {"key": _MIGRATING})
+            await connection.run_sync(_migrate)
+        yield database
+    finally:
+        await engine.dispose()
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+        driver = _DRIVERS[address.get_backend_name()]
+    except (ArgumentError, KeyError):
+        raise SettingsError(
+            "store (OFFHOOK_STORE) must be `sqlite:///…`, `postgresql://…` or `none`",
+            code="invalid_settings",
+        ) from None
+    if address.get_backend_name() == "sqlite" and address.database:
+        folder = Path(address.database).parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its other files the mode of this one.
+        Path(address.database).touch(mode=0o600)
+    return address.set(drivername=driver)
+
+
+def _prepare(connection: Any, record: object) -> None:
+    # The driver would begin transactions by a logic of its own, and not for DDL.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in _PRAGMAS:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    # Who reads first and then writes may not be let in: writers say so at once.
+    writes = connection.get_execution_options().get("offhook_writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _migrate(connection: Connection) -> None:
+    config = Config()
+    folder = Path(__file__).parent / "migrations"
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")

@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from offhook.errors import ServerError
+from offhook.relay.studio import Sides
+from tests.media.calls import until
+from tests.recordings import events
+from tests.studios import staged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from offhook.media.path import Tap
+
+pytestmark = pytest.mark.anyio
+
+
+class Side:
+    """A side of a call, and who taps it."""
+
+    def __init__(self) -> None:
+        self.taps: list[Tap] = []
+
+    def tap(self, tap: Tap) -> Callable[[], None]:
+        self.taps.append(tap)
+        return lambda: self.taps.remove(tap)
+
+
+async def test_what_was_made_is_finished_and_kept(tmp_path: Path) -> None:
+    said, heard = Side(), Side()
+    async with staged(tmp_path) as stage:
+        sides = Sides(said.tap, heard.tap)
+        async with stage.studio.recording(stage.call, sides) as record:
+            assert len(said.taps) == len(heard.taps) == 1
+            [folder] = stage.spooled
+            assert folder.name == record.id
+            stage.call.take({"type": "response.done", "response": {}})
+        assert said.taps == heard.taps == []
+        await until(lambda: stage.kept)
+        await until(lambda: not stage.spooled)
+        [kept] = await stage.records()
+        assert (kept.state, sorted(kept.files)) == (
+            "ready",
+            ["caller.opus", "model.opus"],
+        )
+
+
+async def test_events_of_the_call_are_noted(tmp_path: Path) -> None:
+    async with staged(tmp_path) as stage:
+        sides = Sides(Side().tap, Side().tap)
+        async with stage.studio.recording(stage.call, sides):
+            stage.call.take({"type": "response.done", "response": {}})
+            folder = stage.spooled[0]
+            noted = folder / "events.jsonl"
+            await until(lambda: noted.stat().st_size)
+            assert events(folder)[0]["event"]["type"] == "response.done"
+        stage.call.take({"type": "response.done", "response": {}})
+
+
+async def test_what_is_unwanted_leaves_nothing(tmp_path: Path) -> None:
+    gone = asyncio.Event()
+    async with staged(tmp_path) as stage:
+        sides = Sides(Side().tap, Side().tap)
+        async with stage.studio.recording(
+            stage.call, sides, unwanted=lambda: True, discarded=gone.set
+        ):
+            assert stage.spooled
+        async with asyncio.timeout(5):
+            await gone.wait()
+        assert stage.spooled == stage.kept == []
+        assert await stage.records() == []
+
+
+async def test_what_is_unwanted_is_deleted_though_the_server_ends(
+    tmp_path: Path,
+) -> None:
+    async with staged(tmp_path) as stage:
+        sides = Sides(Side().tap, Side().tap)
+
+        async def record() -> None:
+            async with stage.studio.recording(stage.call, sides, unwanted=lambda: True):
+                await asyncio.Event().wait()
+
+        recording = asyncio.create_task(record())
+        await until(lambda: stage.spooled)
+        recording.cancel()
+        await asyncio.wait([recording])
+    assert stage.spooled == stage.kept == []
+
+
+async def test_a_disk_that_takes_no_recording_is_told(tmp_path: Path) -> None:
+    (tmp_path / "spool").write_text("no folder")
+    async with staged(tmp_path) as stage:
+        side = Side()
+        with pytest.raises(ServerError, match="cannot begin"):
+            sides = Sides(side.tap, side.tap)
+            async with stage.studio.recording(stage.call, sides):
+                pass
+        assert side.taps == []
