@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.test_docs import blocks
 
 SERVER = Path(__file__).parents[1] / "server"
