@@ -124,7 +124,7 @@ async def test_speaking_over_an_answer_cuts_it_at_what_was_heard(
         await caller.until("output_audio_buffer.cleared")
         heard_ms = (asyncio.get_running_loop().time() - began) * 1000
         cut = await caller.until("conversation.item.truncated")
-        assert abs(cut["audio_end_ms"] - heard_ms) < 400
+        assert abs(cut["audio_end_ms"] - heard_ms) < 800
 
 
 @LEGS
