@@ -532,7 +532,7 @@ async def test_call_after_call_leaves_nothing(leg: str, local_url: str) -> None:
         for _ in range(2):
             await call()
         before = left()
-        for _ in range(8):
+        for _ in range(5):
             await call()
         async with asyncio.timeout(10):
             # aiortc ends its tasks in its own time.
