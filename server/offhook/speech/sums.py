@@ -35,8 +35,8 @@ _SUM = re.compile(rf"{_OPERAND}(?: *[-+*/%] *{_OPERAND})*")
 _TOKEN = re.compile(rf"{_NUMBER}|sqrt|[-+*/%^]")
 _FILLERS = re.compile(
     r"\b(?:what|is|was|are|how|much|many|does|do|calculate|compute|work out|tell me|"
-    r"the|result of|answer to|sum of|equals?|makes?|please|hey|hi|hello|ok|okay|so|um|uh|"
-    r"and|can you|could you|i want to know|i would like to know)\b|[=?!.,:;]"
+    r"the|result of|answer to|sum of|equals?|makes?|please|hey|hi|hello|ok|okay|so|um|"
+    r"uh|and|can you|could you|i want to know|i would like to know)\b|[=?!.,:;]"
 )
 _HOMOPHONES = {"to": 2, "too": 2, "for": 4, "ate": 8, "mine": 9, "won": 1}
 _LARGEST = 10**15
