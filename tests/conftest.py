@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -35,6 +36,12 @@ __all__ = [
 slow = HealthCheck.too_slow
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[slow])
 settings.load_profile("unhurried")
+
+
+def pytest_collection_finish() -> None:
+    """Take what is there for good out of each search for garbage that a test makes."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import subprocess
@@ -33,6 +32,8 @@ def postgres() -> Iterator[str]:
     # PostgreSQL refuses to run as root.
     other: dict[str, Any] = {}
     if os.geteuid() == 0:
+        import pwd  # Windows has none
+
         nobody = pwd.getpwnam("nobody")
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
         other = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}

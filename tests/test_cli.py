@@ -73,8 +73,8 @@ def test_serve_says_where_and_ends_quickly_with_open_connections(
             )
             before = time.monotonic()
             process.send_signal(signal.SIGINT)
-            _, log = process.communicate(timeout=10)
-        assert time.monotonic() - before < 2
+            _, log = process.communicate(timeout=30)
+        assert time.monotonic() - before < 5
     assert process.returncode == 0
     assert "Traceback" not in log
 
@@ -92,7 +92,7 @@ def test_without_the_extras_the_page_stands_and_says_what_to_install(
         minted = httpx.post(f"{url}v1/realtime/client_secrets", trust_env=False)
         assert minted.json()["error"]["code"] == "missing_extra"
         process.send_signal(signal.SIGINT)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=30)
     assert "pip install 'offhook[local]'" in log
     assert "Traceback" not in log
 
@@ -125,7 +125,7 @@ def test_strangers_at_the_operators_cost_are_warned_of(tmp_path: Path) -> None:
     with offhook(*arguments, "--api-key", "sk-canary", cwd=tmp_path) as process:
         opened(process)
         process.send_signal(signal.SIGINT)
-        _, log = process.communicate(timeout=10)
+        _, log = process.communicate(timeout=30)
     assert "WARNING" in log
     assert "OFFHOOK_AGENTS" in log
     assert "canary" not in log

@@ -5,8 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.test_docs import blocks
 
 SERVER = Path(__file__).parents[1] / "server"
@@ -122,7 +120,6 @@ def run(folder: Path, source: str, *options: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.timeout(60)
 def test_a_users_tests_pass(tmp_path: Path) -> None:
     outcome = run(tmp_path, USING_IT)
     assert outcome.returncode == 0, outcome.stdout + outcome.stderr

@@ -129,7 +129,7 @@ def test_it_serves_the_page_elsewhere(installed: Path, tmp_path: Path) -> None:
                     assert script.text == (ROOT / "static" / name).read_text("utf-8")
             process.send_signal(signal.SIGINT)
             before = time.monotonic()
-            assert process.wait(10) == 0
-            assert time.monotonic() - before < 3
+            assert process.wait(30) == 0
+            assert time.monotonic() - before < 5
         finally:
             process.kill()

@@ -61,7 +61,7 @@ class Server:
 
     async def next(self, kind: str) -> Event:
         """Wait for the next event of a type; what comes before is passed over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 while self._at < len(self.heard):
                     event = self.heard[self._at]
@@ -152,7 +152,7 @@ class Told:
 
     async def next(self, wanted: str) -> tuple[Any, ...]:
         """Wait for the next event of a name; what comes before is passed over."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while True:
                 while self._at < len(self.events):
                     name, args = self.events[self._at]
@@ -164,7 +164,7 @@ class Told:
 
     async def first(self, wanted: str) -> tuple[Any, ...]:
         """Wait for the first event of a name, whatever else came when."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not (found := self.all(wanted)):
                 self._changed.clear()
                 await self._changed.wait()
@@ -192,7 +192,7 @@ class Scene:
 
     async def server(self) -> Server:
         """Wait for the next connection."""
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self._servers.get()
 
     async def settled(self, server: Server) -> None:

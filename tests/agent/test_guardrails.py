@@ -38,7 +38,7 @@ async def handled(it: Scene, server: Server) -> None:
     reached = asyncio.Event()
     it.session.transport.once("the.mark", lambda _: reached.set())
     await server.say("the.mark")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await reached.wait()
 
 
@@ -199,7 +199,7 @@ async def test_the_first_of_several_trips_and_those_of_agents_run_too() -> None:
         await server.end("r1", await server.words("A secret."))
         _, _, error, _ = await it.told.next("guardrail_tripped")
         assert error.guardrail_result.guardrail.get_name() == "own"
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await cancelled.wait()
         assert own.asked == shared.asked == ["A secret."]
 
@@ -248,7 +248,7 @@ async def test_hanging_up_ends_the_guardrails() -> None:
         server = await it.connect()
         await server.begin("r1")
         await server.end("r1", await server.words("A secret."))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await begun.wait()
         await it.session.close()
         assert ended.is_set()

@@ -50,7 +50,7 @@ async def test_hooks_are_called_and_their_failures_told() -> None:
         [error] = await it.told.next("error")
         assert str(error.error) == "a hook is broken"
         await it.session.update_agent(bee)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await hooks.handed_over.wait()
     assert hooks.calls == [
         ("start", "Greeter"),

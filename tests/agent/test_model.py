@@ -96,7 +96,7 @@ class Listening(RealtimeModelListener):
         self.events.put_nowait(event)
 
     async def next(self) -> Any:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             return await self.events.get()
 
 
@@ -252,7 +252,7 @@ async def test_a_listener_may_close() -> None:
         closing = Closing()
         model.add_listener(closing)
         fake.emit("item_deleted", told.ItemDeleted("item_1"))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await closing.closed.wait()
 
 

@@ -37,7 +37,7 @@ async def test_who_stops_the_others_goes_on() -> None:
         ended.append("stopping")
 
     running.start(endless())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await running.start(stopping())
     assert ended == ["endless", "stopping"]
     assert failures == []

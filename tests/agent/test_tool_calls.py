@@ -65,7 +65,7 @@ async def test_the_tools_of_one_response_run_together_and_get_one_answer() -> No
         server = await it.connect()
         calls = [("wait", f'{{"name": "{name}"}}', name) for name in "ab"]
         await server.turn(*calls, response_id="r1")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await started.acquire()
             await started.acquire()
         both.set()
@@ -301,7 +301,7 @@ async def test_a_tool_that_ends_after_its_connection_is_no_error() -> None:
         await server.turn(PARIS, response_id="r1")
         lost = asyncio.Event()
         it.session.transport.on("disconnected", lost.set)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await begun.wait()
             await server.hang_up(1000)
             await lost.wait()
@@ -340,7 +340,7 @@ async def test_a_tool_may_hang_up() -> None:
         scenes.append(it)
         server = await it.connect()
         await server.turn(("hang_up", "{}", "c1"), response_id="r1")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await done.wait()
         assert it.session.transport.status == "disconnected"
         server = await it.connect()
@@ -363,7 +363,7 @@ async def test_hanging_up_ends_the_tools() -> None:
     async with scene(agent_with(endless)) as it:
         server = await it.connect()
         await server.turn(("endless", "{}", "c1"), response_id="r1")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await begun.wait()
         await it.session.close()
         assert ended.is_set()
@@ -398,7 +398,7 @@ async def test_a_tool_that_ends_while_the_connection_comes_back_is_answered() ->
         async with scene(agent_with(slow), transport=transport) as it:
             transport.on("reconnecting", lambda _: go.set())
             await it.session.connect()
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 server = await servers.get()
             created = await server.next("conversation.item.create")
             while created["item"]["type"] != "function_call_output":

@@ -1,7 +1,9 @@
 """What a relay has left of calls that are over: 200 bridged ones, one after the other.
 
 The relay is this process; the endpoint that answers and the callers are others. Both
-sides of each call come up, the caller hears a packet, and one of the two hangs up.
+sides of each call come up, the caller hears a packet, and one of the two hangs up. The
+store's pool may open another connection meanwhile: a thread and two descriptors, up to
+five times.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 _CALLS = 200
-# What is loaded once, threads of the pool and what a heap needs have come after so many.
+# What is loaded once, the pool's threads and what a heap needs come with the first.
 _FIRST = 100
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 

@@ -8,7 +8,7 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from offhook.errors import WireClosed
+from offhook.errors import NotFound, WireClosed
 from offhook.events import new_id, serialise
 from offhook.media.leg import Leg, couple
 from offhook.media.peer import Peer
@@ -98,6 +98,9 @@ class Reader:
         finally:
             await near.close()
             await listening
+
+    def attach(self, call_id: str) -> Any:
+        raise NotFound("There are no sidebands here.")
 
     async def hang_up(self, call_id: str) -> None:
         assert self._peer

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.browser.visitor import Visitor
     from tests.clients.records import Speak
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.anyio
 
 PLAY = """async ({ scenario, kind, url, apiKey, voice, long }) => {
   const { pcmOf, play } = await import("/scenarios.mjs");

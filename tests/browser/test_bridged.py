@@ -54,7 +54,9 @@ async def test_a_conversation(
         given["transport"] = lambda agent: OpenAIRealtimeWebSocket(
             url=url, api_key="x", reported=True
         )
-    script = (2.0, "What's the weather in Paris?", 4.0, "What is six times seven?", 3.0)
+    # A busy machine may be too late for the first time that it is asked.
+    again = (4.0, "What is six times seven?") * 3
+    script = (2.0, "What's the weather in Paris?", *again, 3.0)
     async with AsyncExitStack() as stack:
         page = await stack.enter_async_context(serving(site(SDK)))
         app = create_app(Settings.load(upstream=local_url, origins=page), **given)
@@ -70,8 +72,13 @@ async def test_a_conversation(
         assert "rains in paris" in words
         assert "forty two" in words
         answers, asked = await visitor.speech("heard"), await visitor.speech("sent")
-        counted = next(a for a in answers if a[0] < asked[1][0] < a[1])
-        assert counted[1] - asked[1][0] < 0.4
+        (counted, began), *_ = (
+            (answer, start)
+            for start, _ in asked
+            for answer in answers
+            if answer[0] < start < answer[1]
+        )
+        assert counted[1] - began < 0.4
         events = await visitor.events()
         cut = next(e for e in events if e["type"] == "conversation.item.truncated")
         # What was cut is what was heard, but for what was on its way.

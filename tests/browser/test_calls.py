@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -15,6 +14,8 @@ from fastapi import FastAPI
 from playwright.async_api import expect
 
 from offhook import create_app
+from offhook.media.sheets import Sheets
+from offhook.media.spool import About
 from offhook.protocol.entries import Entry
 from offhook.relay.recordings import MEDIA_TYPES
 from offhook.relay.records import CallRecord, RecordingRecord, StoredFile, recording_id
@@ -52,50 +53,49 @@ SAID = [
 ]
 
 
-def sound(file: Path) -> dict[str, Any]:
-    """Write a recording in which each side sounds in its turns; give its peaks."""
+def recorded(folder: Path, began: float) -> list[Path]:
+    """Make a recording in which each side sounds in its turns."""
     times = np.arange(RATE * SECONDS) / RATE
-    sides = {}
+    sides = []
     for side, pitch in (("caller", 220), ("model", 330)):
         turns = [e for e in SAID if e.kind == "turn" and e.who == side]
         speaks = sum(
             (times >= e.begins_ms / 1000) & (times < e.ends_ms / 1000) for e in turns
         )
-        sides[side] = np.sin(2 * np.pi * pitch * times) * speaks * 9000
-    pcm = np.stack(list(sides.values()), 1).astype(np.int16).reshape(1, -1)
+        sides.append(np.sin(2 * np.pi * pitch * times) * speaks * 9000)
+    pcm = np.stack(sides, 1).astype(np.int16)
+    file = folder / "call.opus"
     with av.open(str(file), "w", format="ogg") as container:
         stream = container.add_stream("libopus", rate=RATE, layout="stereo")
-        for at in range(0, pcm.shape[1], 1920):
-            frame = av.AudioFrame.from_ndarray(
-                pcm[:, at : at + 1920], format="s16", layout="stereo"
-            )
+        for at in range(0, len(pcm), 960):
+            samples = pcm[at : at + 960].reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(samples, format="s16", layout="stereo")
             frame.sample_rate = RATE
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    peaks = {
-        side: (np.abs(samples).reshape(-1, RATE // 50).max(1) / 9000).round(2).tolist()
-        for side, samples in sides.items()
-    }
-    return {"per_second": 50, **peaks}
+    sheets = Sheets(About(began))
+    for at in range(0, len(pcm), RATE):
+        sheets.hear(pcm[at : at + RATE])
+    sheets.write(folder)
+    return [file, *(folder / name for name in sheets.names)]
 
 
 @asynccontextmanager
 async def relay(folder: Path, prefix: str = "", **given: Any) -> AsyncIterator[str]:
     """Serve the pages of two calls, of which one was recorded."""
-    made = [folder / "call.opus", folder / "peaks.json"]
-    made[1].write_text(json.dumps(sound(made[0])))
+    began = time.time() - 3600
+    made = recorded(folder, began)
     await Storage.at("offhook-data/recordings").put(RECORDING, made)
     files = {
         file.name: StoredFile(file.stat().st_size, MEDIA_TYPES[file.suffix])
         for file in made
     }
-    began = time.time() - 3600
-    recorded = RecordingRecord(RECORDING, "rtc_1", began, "ready", files=files)
+    recording = RecordingRecord(RECORDING, "rtc_1", began, "ready", files=files)
     first = CallRecord("rtc_1", EVIL, "bridged", began, ended=began + 12, turns=4)
     second = CallRecord("rtc_2", "sales", "phone", began, ended=began + 1)
     async with Store.open(URL) as store:
         await store.write(
-            [first, second], [("rtc_1", entry) for entry in SAID], [recorded]
+            [first, second], [("rtc_1", entry) for entry in SAID], [recording]
         )
     settings = {"upstream": "http://127.0.0.1:9/v1", "api_key": "x", "store": URL}
     app = create_app(Settings.load(**settings, **given))

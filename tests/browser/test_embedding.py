@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Open
     from tests.relays import Recorder
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.anyio
 
 STRICT = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "

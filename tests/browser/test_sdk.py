@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.browser.conftest import Open
     from tests.browser.visitor import Visitor
 
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(90)]
+pytestmark = pytest.mark.anyio
 
 
 async def talk(visitor: Visitor, engines: Engines, page: str, voice: str) -> None:

@@ -112,5 +112,5 @@ async def test_one_that_has_just_died_holds_up_one_call_by_a_second(
             server.up = False
             began = time.monotonic()
             assert await candidates(network, servers)
-            assert 0.2 <= time.monotonic() - began < 1
+            assert 0.2 <= time.monotonic() - began < 3
             assert await servers.usable() == []

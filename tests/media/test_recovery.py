@@ -17,6 +17,7 @@ from offhook.audio import opus
 from offhook.errors import InvalidRequest
 from offhook.media.recovery import recovered
 from offhook.media.spool import CALLER, EVENTS, TRACKS, About, Spool
+from offhook.protocol import ogg
 from tests.media.clicks import tracks
 from tests.media.recording import packet
 
@@ -47,7 +48,9 @@ def packets(folder: Path) -> list[list[bytes]]:
     """The packets of both tracks, which are equally long and can be played."""
     found = []
     for name in TRACKS:
-        some, granule = tracks((folder / name).read_bytes())
+        data = (folder / name).read_bytes()
+        some, granule = tracks(data)
+        assert list(ogg.Reader().feed(data))[-1].ends == len(data)
         assert sum(map(opus.duration, some)) == granule
         with av.open(folder / name) as file:
             samples = sum(frame.samples for frame in file.decode(audio=0))

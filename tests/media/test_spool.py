@@ -105,7 +105,8 @@ def test_a_folder_tells_what_it_is(tmp_path: Path) -> None:
     assert about.lost_ms == {}
     lines = (folder / "events.jsonl").read_text().splitlines()
     assert [json.loads(line)["tick"] for line in lines] == list(range(20))
-    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for each in (folder, folder.parent):
+        assert stat.S_IMODE(each.stat().st_mode) == 0o700
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
     assert modes == dict.fromkeys((*TRACKS, "events.jsonl", "recording.json"), 0o600)
 

@@ -159,7 +159,7 @@ async def test_time_goes_on_for_who_hears_when_packets_do_not_come() -> None:
     count = len(told.heard)
     began = loop.time()
     await told.until(lambda: len(told.heard) >= count + 20)
-    assert 0.5 < loop.time() - began < 0.9
+    assert 0.5 < loop.time() - began < 2
     assert not any(told.heard[-1])
     told.path.close()
 

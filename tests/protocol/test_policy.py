@@ -206,6 +206,7 @@ def test_nothing_is_said_in_somebody_elses_name(item: Any) -> None:
         ("{}", "invalid_event", None),
         ('{"type":7}', "invalid_value", "type"),
         ('{"type":"session.destroy"}', "invalid_value", "type"),
+        ('{"type":"offhook.sound.start","name":"x"}', "invalid_value", "type"),
         ('{"type":"session.update"}', "invalid_value", "session"),
         ('{"type":"session.update","session":{}}', "invalid_value", "session.type"),
         (AUDIO.replace('"Uk', '7,"x":"'), "invalid_value", "audio"),

@@ -126,10 +126,13 @@ def test_what_the_network_held_up_is_heard_when_it_was_said(seconds: float) -> N
     assert abs(errors_ms(sent, payloads)).max() < 5
 
 
-def test_packets_that_catch_up_slowly_were_held_up_by_the_network() -> None:
-    # 3 s that come within 1 s.
+@pytest.mark.parametrize("seconds", [1, 4, 6])
+def test_packets_that_catch_up_slowly_were_held_up_by_the_network(
+    seconds: float,
+) -> None:
+    # 3 s, and what is said until they have come.
     def delay(at: float) -> float:
-        return max(0.0, 3 * (1 - (at - 15) / 4)) if 15 < at else 0.0
+        return max(0.0, 3 * (1 - (at - 15) / (3 + seconds))) if 15 < at else 0.0
 
     sent = send(40, tagged(), delay=delay)
     _, payloads = recorded(sent, 40)

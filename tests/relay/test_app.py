@@ -12,6 +12,7 @@ from offhook.relay.app import create_app
 from offhook.settings import Settings
 from offhook.upstream.base import Answer
 from offhook.upstream.openai import OpenAIUpstream
+from tests.extras import without
 from tests.relays import (
     ANSWER,
     KEY,
@@ -19,6 +20,7 @@ from tests.relays import (
     PROMPT,
     Recorder,
     Relay,
+    Running,
     error_of,
     serving,
 )
@@ -185,3 +187,23 @@ def test_what_is_recorded_does_not_pass_by() -> None:
     settings = Settings.load(api_key="sk-any", keys="upstream")
     with pytest.raises(SettingsError, match="'support' are recorded"):
         create_app(settings, agents={"support": {"record": "consent"}})
+
+
+async def test_a_store_that_is_down_ends_no_call(
+    running: Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    down = f"postgresql://u@/calls?host={tmp_path}"
+    async with running({"a": {"instructions": PROMPT}}, store=down) as relay:
+        for _ in range(2):
+            assert (await relay.call(await relay.grant())).status_code == 201
+        error_of(await relay.client.get("/calls.json"), 503, "store_unavailable")
+    told = [r.getMessage() for r in caplog.records if "calls go on" in r.getMessage()]
+    assert len(told) == len(set(told))
+
+
+async def test_without_the_extra_calls_are_not_kept() -> None:
+    create = "from offhook.relay.app import create_app"
+    options = "from offhook.settings import Settings"
+    run = without("sqlalchemy", create, options)
+    said = run("create_app(Settings.load(store='sqlite:///calls.db'))")
+    assert "offhook[store]" in said

@@ -120,7 +120,7 @@ async def test_a_call_is_listed_and_leads_to_its_page(
         "look_up",
         "Caller interrupted",
         "answered after 0.60 s",
-        "error It broke.",
+        "error: It broke.",
         "Median <strong>0.60 s</strong>",
         "512 kB",
         "77",

@@ -78,3 +78,19 @@ def test_each_event_loop_has_its_own_and_closes_it() -> None:
     owned = Owned(thing.open)
     assert [asyncio.run(owned.get()) for _ in range(2)] == [1, 2]
     assert thing.closed == 2
+
+
+@pytest.mark.anyio
+async def test_it_can_be_opened_before_anybody_asks() -> None:
+    thing = Thing()
+    owned = Owned(thing.open)
+    owned.start()
+    owned.start()
+    assert await owned.get() == 1
+    await owned.aclose()
+    # What fails is told to whoever asks, and to nobody else.
+    thing.failing = True
+    owned.start()
+    with pytest.raises(SettingsError):
+        await owned.get()
+    assert thing.closed == 1

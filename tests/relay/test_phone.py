@@ -181,8 +181,8 @@ async def test_who_calls_is_answered(
     [cut_off] = [entry for entry in said_so if "20" in entry.data["transcript"]]
     assert cut_off.data["transcript"].startswith(cut_off.text)
     assert len(cut_off.text) < len(cut_off.data["transcript"])
-    [cut] = [entry for entry in witness.entries if entry.kind == "interruption"]
-    assert cut.data["audio_end_ms"] == 1050
+    [stop] = [entry for entry in witness.entries if entry.kind == "interruption"]
+    assert stop.data["audio_end_ms"] == 1050
 
 
 async def test_what_the_call_knows() -> None:

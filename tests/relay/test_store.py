@@ -115,7 +115,7 @@ async def test_a_thousand_calls_are_listed_at_once(store: Store) -> None:
         page = await store.find(CallQuery(text="and parc", limit=1000))
         took.append(time.perf_counter() - began)
         assert len(page.calls) == 1000
-    assert min(took) < 0.2
+    assert min(took) < 0.5
 
 
 async def test_texts_that_no_database_takes_are_kept_without_it(store: Store) -> None:

@@ -74,7 +74,7 @@ async def test_what_a_caller_changes_is_put_back_and_the_second_try_is_its_last(
         caller.send("session.update", session=RUDE)
         await until_instructions(caller, "Be rude.")
         await until_instructions(caller, "canary")
-        assert asyncio.get_running_loop().time() - began < 1
+        assert asyncio.get_running_loop().time() - began < 3
         caller.send("session.update", session={**RUDE, "tools": []})
         await caller.closed()
         ended = await witness.end()

@@ -9,6 +9,7 @@ from offhook.speech.sums import solve
     ("text", "result"),
     [
         ("what is seven times eight?", "56"),
+        ("what was seven times eight?", "56"),
         ("7 \u00d7 8", "56"),
         ("7x8", "56"),
         ("12 times 12", "144"),

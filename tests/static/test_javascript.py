@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from tests.javascript import node
 
 HERE = Path(__file__).parent
 
 
-@pytest.mark.timeout(60)
 def test_the_javascript_modules() -> None:
     tests = sorted(map(str, HERE.glob("*.test.js")))
     assert tests

@@ -37,7 +37,7 @@ def test_connections_that_are_left_open_do_not_keep_it() -> None:
         for client in clients:
             client.enter()
         began = time.monotonic()
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
 
 def test_a_bad_fault_is_named_where_it_was_written() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-PATIENCE = 5
+PATIENCE = 20
 # Clients round, and so do clocks.
 ROUNDED_MS = 2
 PCM = {"type": "audio/pcm", "rate": 24000}

@@ -122,7 +122,10 @@ class Spool:
         self._folder = folder
         self._about = about
         self._failed = failed
-        folder.mkdir(mode=FOLDER_MODE, parents=True)
+        # `parents=True` would make those for everybody.
+        for parent in reversed(folder.parents):
+            parent.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        folder.mkdir(mode=FOLDER_MODE)
         about.write(folder)
         with ExitStack() as stack:
             self._files = [

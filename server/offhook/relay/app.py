@@ -64,13 +64,11 @@ def create_app(
 
     Args:
         settings: The settings; read from the environment if not given.
-        agents: Sessions by the agents' names, in place of the settings' file; or agents
-            with tools, whose calls are bridged.
+        agents: Their tables, or agents with tools, by name; in place of the file's.
         upstream: Who answers, in place of the settings' upstream; its giver closes it.
         transport: Leads to a model of your own: called with the agent's name for each
             call, all of which are bridged then.
-        on_bridged: Run beside each bridged call once its audio passes, to play sounds
-            to either side; cancelled at its end.
+        on_bridged: Run beside each bridged call once its audio passes, until its end.
         observers: Are told of every call: when it begins and ends, and what happens.
         operator: Whether who sends a request may see /calls; beside the token.
 

@@ -20,7 +20,7 @@ from offhook.relay.figures import FILTERS
 from offhook.relay.operators import COOKIE, SESSION_SECONDS
 from offhook.relay.pages import headers, templates
 from offhook.relay.timeline import Latency, Timeline
-from offhook.relay.transcript import hits, unheard
+from offhook.relay.transcript import hits, mark, unheard
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -66,7 +66,7 @@ class CallPages:
 
     def __init__(self) -> None:
         environment = templates()
-        environment.filters |= FILTERS | {"hits": hits}
+        environment.filters |= FILTERS | {"hits": hits, "mark": mark}
         environment.globals |= {"unheard": unheard, "states": call_views.STATES}
         self._environment = environment
 

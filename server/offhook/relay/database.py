@@ -143,6 +143,9 @@ def _address(url: str) -> URL:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its other files the mode of this one.
         Path(address.database).touch(mode=0o600)
+    if address.get_backend_name() != "sqlite":
+        # Whoever asks would wait for two minutes.
+        address = address.update_query_dict({"connect_timeout": "10", **address.query})
     return address.set(drivername=driver)
 
 

