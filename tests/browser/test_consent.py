@@ -106,6 +106,7 @@ async def test_where_consent_is_required_there_is_no_third_way(
         await page.evaluate("document.querySelector('offhook-call').consent = false")
         await page.click("#call")
         await page.wait_for_selector("#error[data-code=consent_required]")
+        assert "agree to the recording" in await page.inner_text("#error")
         await page.evaluate("document.querySelector('offhook-call').consent = true")
         await page.click("#call")
         await page.wait_for_selector("#status[data-state=connected]")
