@@ -252,7 +252,7 @@ class BridgedCall:
 
     def _model_path(self) -> PacketPath | None:
         if not self._passes:
-            return PcmPath(self._pull, self._say)
+            return PcmPath(self._pull, self._say, self._bridge.lacks)
         theirs = getattr(self._leg.transport, "peer_connection", None)
         return RtpPath.of(theirs) if theirs else None
 
