@@ -5,9 +5,9 @@ import dataclasses
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from offhook.archive.records import CallRecord
 from offhook.protocol.entries import Entry
 from offhook.relay.metrics import Metrics
-from offhook.relay.records import CallRecord
 from tests.relays import Relay, Running, error_of
 
 pytestmark = pytest.mark.anyio

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from offhook.archive.records import CallRecord
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallRecord
     from offhook.relay.routes import Relay
 
 _SECONDS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
