@@ -8,7 +8,7 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from offhook.errors import WireClosed
+from offhook.errors import NotFound, WireClosed
 from offhook.events import new_id, serialise
 from offhook.media.leg import Leg, couple
 from offhook.media.peer import Peer
@@ -100,7 +100,7 @@ class Reader:
             await listening
 
     def attach(self, call_id: str) -> NoReturn:
-        raise AssertionError("nobody listens in")
+        raise NotFound("there are no sidebands here")
 
     async def hang_up(self, call_id: str) -> None:
         assert self._peer
