@@ -110,3 +110,23 @@ async def state(kept: Kept, record: RecordingRecord) -> str:
         return (await kept.recordings.find(record.id)).state
     except NotFound:
         return "none"
+
+
+async def test_a_folder_that_nobody_may_write_to_ends_nothing(
+    opening: Opening, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept, call = opening.kept, replace(CALL, began=time.time(), ended=None)
+    async with keeping(kept.data) as dead:
+        dead.writer.began(call)
+        _, folder = dead.recordings.begin(call, call.began)
+        dead.write(folder)
+        # Its mark cannot be made.
+        (folder / "known").symlink_to(folder / "no" / "where")
+        await dead.writer.flush(dead.store)
+    async with asyncio.timeout(10), opening.keeper().running():
+        while "recordings wait" not in caplog.text:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        kept.writer.began(replace(call, id="rtc_3"))
+        while kept.writer.waits:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (await kept.store.call("rtc_3")).id == "rtc_3"

@@ -45,9 +45,9 @@ def test_without_a_required_consent_there_is_no_call() -> None:
 )
 def test_what_is_recorded_at_first(record: Record, given: bool, recorded: bool) -> None:
     consent = Consent(record, given)
-    assert (consent.recorded, consent.withdrawn, consent.over) == (
+    assert (consent.recorded, consent.withdrawals, consent.over) == (
         recorded,
-        False,
+        0,
         False,
     )
 
@@ -57,17 +57,17 @@ def test_consent_comes_and_goes_during_a_call() -> None:
     consent.take(YES)
     assert consent.recorded
     consent.take(YES)
-    assert (consent.recorded, consent.withdrawn) == (True, False)
+    assert (consent.recorded, consent.withdrawals) == (True, 0)
     consent.take(NO)
-    assert (consent.recorded, consent.withdrawn, consent.over) == (False, True, False)
+    assert (consent.recorded, consent.withdrawals, consent.over) == (False, 1, False)
     consent.take(YES)
-    assert (consent.recorded, consent.withdrawn) == (True, False)
+    assert (consent.recorded, consent.withdrawals) == (True, 1)
 
 
 def test_a_call_that_needs_consent_ends_with_it() -> None:
     consent = Consent("required", given=True)
     consent.take(NO)
-    assert (consent.recorded, consent.withdrawn, consent.over) == (False, True, True)
+    assert (consent.recorded, consent.withdrawals, consent.over) == (False, 1, True)
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,13 @@ def test_what_is_not_the_callers_to_say_is_refused(
     with pytest.raises(InvalidRequest) as error:
         consent.take(event)
     assert error.value.code == "invalid_value"
-    assert (consent.recorded, consent.withdrawn) == (before, False)
+    assert (consent.recorded, consent.withdrawals) == (before, 0)
 
 
 def test_where_nothing_is_recorded_nothing_is_withdrawn() -> None:
     consent = Consent("never", given=False)
     consent.take(NO)
-    assert not consent.withdrawn
+    assert consent.withdrawals == 0
 
 
 def test_events_for_the_server_are_told_from_those_for_the_model() -> None:

@@ -122,3 +122,12 @@ def test_a_call_says_what_its_caller_agreed_to() -> None:
     assert call.record.consent is None
     call.consented(True)
     assert call.record.consent is True
+
+
+async def test_who_begins_to_listen_late_knows_the_session() -> None:
+    call = Calls().begin(record(), "grant", hang_up)
+    for model in ("first", "second"):
+        call.take({"type": "session.updated", "session": {"model": model}})
+    heard: list[object] = []
+    call.listen(heard.append)
+    assert heard == [{"type": "session.updated", "session": {"model": "second"}}]

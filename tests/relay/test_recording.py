@@ -97,6 +97,24 @@ async def test_what_is_withdrawn_is_deleted_and_may_begin_anew(tmp_path: Path) -
             made.take({"type": "offhook.recording.other"})
 
 
+async def test_what_is_withdrawn_goes_though_it_is_given_again_at_once(
+    tmp_path: Path,
+) -> None:
+    told = Told()
+    async with recording(tmp_path, "consent", given=True, told=told) as (stage, made):
+        await made.attach(sides())
+        made.take(NO)
+        made.take(YES)
+        await until(lambda: sorted(told.kinds) == ["started", "started", "stopped"])
+        [stopped] = [e for e in told if e["type"].endswith("stopped")]
+        assert (stopped["recording_id"], stopped["deleted"]) == (
+            told[0]["recording_id"],
+            True,
+        )
+        [folder] = stage.spooled
+        assert folder.name != told[0]["recording_id"]
+
+
 async def test_a_call_that_ends_leaves_its_recording(tmp_path: Path) -> None:
     async with staged(tmp_path) as stage:
         consent = Consent("required", given=True)

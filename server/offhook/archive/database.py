@@ -12,6 +12,7 @@ from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
+    DatabaseError,
     InterfaceError,
     OperationalError,
     TimeoutError,
@@ -88,12 +89,18 @@ class Database:
         return not blocked
 
 
+_DOWN = (DatabaseError, OperationalError)
+
+
 @contextmanager
 def _reached() -> Iterator[None]:
     """Tell a database that is down, or full, from a mistake of ours."""
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError, OSError) as error:
+    except (DatabaseError, InterfaceError, TimeoutError, OSError) as error:
+        # SQLite's word for a file that is broken, or none of its own, has no subclass.
+        if isinstance(error, DatabaseError) and type(error) not in _DOWN:
+            raise
         # Without the statement, whose values may be what somebody said.
         cause = getattr(error, "orig", None) or error
         raise ServerError(

@@ -110,9 +110,12 @@ class Keeper:
         """Tell the operator once of what fails, and once when it does no more."""
         try:
             await work
-        except OffhookError as error:
+        except Exception as error:
+            # Whatever it is: nobody else does what the others do.
+            known = isinstance(error, OffhookError | OSError)
             if what not in self._down:
-                _log.error("The %s wait, calls go on. %s", what, error)
+                said = "The %s wait, calls go on. %s"
+                _log.error(said, what, error, exc_info=not known)
             self._down.add(what)
             return False
         if what in self._down:

@@ -177,24 +177,35 @@ class Recordings:
 
         Raises:
             ServerError: The store cannot be reached.
+            OSError: Of one of them, when the others are seen to.
         """
+        failed: OSError | None = None
         for folder in await asyncio.to_thread(self._spooled):
-            store = await self._store()
             try:
-                record = await store.recording(folder.name)
-            except NotFound:
-                if folder.name not in self._here:
-                    await self._adopt(folder, now)
-                continue
-            # Where the store does not know it any more, somebody has deleted it.
-            await asyncio.to_thread((folder / _KNOWN).touch, 0o600)
-            last = self._tried.get(folder.name, -_RETRY_SECONDS)
-            if folder.name in self._here or time.monotonic() - last < _RETRY_SECONDS:
-                continue
-            if record.state in ("ready", "deleted"):
-                await self._unspool(folder.name)
-            elif await store.claim(record.id):
-                await self.finish(record)
+                await self._see_to(folder, now)
+            except OSError as error:
+                # Whoever works on it may have taken it away meanwhile.
+                failed = error if folder.exists() else failed
+        if failed:
+            raise failed
+
+    async def _see_to(self, folder: Path, now: float) -> None:
+        store = await self._store()
+        try:
+            record = await store.recording(folder.name)
+        except NotFound:
+            if folder.name not in self._here:
+                await self._adopt(folder, now)
+            return
+        # Where the store does not know it any more, somebody has deleted it.
+        await asyncio.to_thread((folder / _KNOWN).touch, 0o600)
+        last = self._tried.get(folder.name, -_RETRY_SECONDS)
+        if folder.name in self._here or time.monotonic() - last < _RETRY_SECONDS:
+            return
+        if record.state in ("ready", "deleted"):
+            await self._unspool(folder.name)
+        elif await store.claim(record.id):
+            await self.finish(record)
 
     async def _adopt(self, folder: Path, now: float) -> None:
         """See to what the store does not know: it was deleted, or never told."""

@@ -53,13 +53,14 @@ class Consent:
 
     Attributes:
         recorded: Whether it may be recorded now.
-        withdrawn: Whether what was recorded has to go; until there is new consent.
+        withdrawals: How often the caller has taken it back: what was recorded before
+            the last time has to go, whatever was said after it.
     """
 
     def __init__(self, record: Record, given: bool) -> None:
         self._record = record
         self.recorded = record == "always" or (record != "never" and given)
-        self.withdrawn = False
+        self.withdrawals = 0
 
     @property
     def over(self) -> bool:
@@ -77,14 +78,15 @@ class Consent:
             case "offhook.recording.consent" if self._record == "never":
                 raise _invalid("Calls to this agent are not recorded.")
             case "offhook.recording.consent":
-                self.recorded, self.withdrawn = True, False
+                self.recorded = True
             case "offhook.recording.withdraw" if self._record == "always":
                 raise _invalid(
                     "Calls to this agent are recorded on other grounds than consent: "
                     "hang up if you do not want it, and ask the operator."
                 )
             case "offhook.recording.withdraw":
-                self.recorded, self.withdrawn = False, self._record != "never"
+                self.recorded = False
+                self.withdrawals += self._record != "never"
             case _:
                 raise _invalid(
                     f"Of ours there are '{GIVE}', '{WITHDRAW}', and on bridged calls "

@@ -64,6 +64,7 @@ class LiveCall:
         self.over = asyncio.Event()
         self.teed = False
         self._listeners: tuple[Callable[[Event], None], ...] = ()
+        self._session: Event | None = None  # the last that told of it
         self._grant_id = grant_id
         self._hang_up = hang_up
         self._observers = observers
@@ -90,6 +91,7 @@ class LiveCall:
                 "session": {"model": str(model)},
             }:
                 self.record = replace(self.record, model=model[:MOST_ID])
+                self._session = event
         self._tell(self.journal.take(event, self.at_ms))
         for hear in self._listeners:
             try:
@@ -100,9 +102,13 @@ class LiveCall:
     def listen(self, hear: Callable[[Event], None]) -> Callable[[], None]:
         """Let somebody hear each event that is noted; what it raises is logged.
 
+        Without the session nobody understands the others: it is told at once.
+
         Returns:
             Ends it.
         """
+        if self._session is not None:
+            hear(self._session)
         self._listeners += (hear,)
 
         def end() -> None:

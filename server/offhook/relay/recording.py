@@ -81,24 +81,32 @@ class CallRecording:
 
     async def _record(self, sides: Sides) -> None:
         begun: list[str] = []
+        # Who takes it back and gives it again at once means another recording.
+        before = self._consent.withdrawals
+
+        def unwanted() -> bool:
+            return self._consent.withdrawals > before
+
+        async def ended() -> None:
+            while self._consent.recorded and not unwanted():
+                await self._change()
+
         try:
             async with self._studio.recording(
                 self._call,
                 sides,
-                unwanted=lambda: self._consent.withdrawn,
+                unwanted=unwanted,
                 discarded=partial(self._discarded, begun),
             ) as record:
                 begun.append(record.id)
                 self._tell(started(record.id))
                 self._settled.set()
-                while self._consent.recorded:
-                    await self._change()
+                await ended()
         except ServerError as error:
             _log.error("call %s is not recorded: %s", self._call.record.id, error)
             self._call.mark("recording.failed", why=error.message)
             self._settled.set()
-            while self._consent.recorded:
-                await self._change()
+            await ended()
 
     def _discarded(self, begun: list[str]) -> None:
         for recording_id in begun:
