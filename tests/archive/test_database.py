@@ -47,6 +47,23 @@ async def test_a_database_that_is_not_there_is_told(
     assert "secret" not in caught.value.message
 
 
+async def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "calls.db"
+    file.write_bytes(b"What is this? " * 500)
+    with pytest.raises(ServerError) as caught:
+        async with opened(f"sqlite:///{file}"):
+            pass
+    assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)
+
+
+async def test_a_folder_that_cannot_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServerError) as caught:
+        async with opened(f"sqlite:///{tmp_path}/file/calls.db"):
+            pass
+    assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)
+
+
 async def test_only_its_owner_reads_the_file(tmp_path: Path) -> None:
     file = tmp_path / "kept/calls.db"
     async with opened(f"sqlite:///{file}") as database:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from offhook.errors import ServerError
+from offhook.protocol.entries import Entry
 from offhook.relay.studio import Sides
 from tests.media.calls import until
 from tests.recordings import events
@@ -38,6 +38,7 @@ async def test_what_was_made_is_finished_and_kept(tmp_path: Path) -> None:
         async with stage.studio.recording(stage.call, sides) as record:
             assert len(said.taps) == len(heard.taps) == 1
             [folder] = stage.spooled
+            assert record
             assert folder.name == record.id
             stage.call.take({"type": "response.done", "response": {}})
         assert said.taps == heard.taps == []
@@ -93,12 +94,43 @@ async def test_what_is_unwanted_is_deleted_though_the_server_ends(
     assert stage.spooled == stage.kept == []
 
 
-async def test_a_disk_that_takes_no_recording_is_told(tmp_path: Path) -> None:
+async def test_a_disk_that_takes_no_recording_is_told_and_words_are_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "spool").write_text("no folder")
     async with staged(tmp_path) as stage:
         side = Side()
-        with pytest.raises(ServerError, match="cannot begin"):
-            sides = Sides(side.tap, side.tap)
-            async with stage.studio.recording(stage.call, sides):
-                pass
-        assert side.taps == []
+        sides = Sides(side.tap, side.tap)
+        stage.writer.told(stage.call.record, Entry("turn", "caller", 0, 1, "Hello."))
+        async with stage.studio.recording(stage.call, sides) as record:
+            assert record is None
+            assert side.taps == []
+        async with asyncio.timeout(5):
+            # Nobody is told when it is done.
+            while (await stage.records())[0].state != "failed":  # noqa: ASYNC110
+                await asyncio.sleep(0)
+        [failed] = await stage.records()
+        assert "cannot begin" in str(failed.error)
+        kinds = [entry.kind for entry in await stage.store.entries("rtc_1")]
+        assert kinds == ["turn", "mark"]
+    assert "is not recorded" in caplog.text
+
+
+async def test_and_are_deleted_with_a_consent_that_is_withdrawn(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "spool").write_text("no folder")
+    gone = asyncio.Event()
+    async with staged(tmp_path) as stage:
+        sides = Sides(Side().tap, Side().tap)
+        stage.writer.told(stage.call.record, Entry("turn", "caller", 0, 1, "Hello."))
+        await stage.writer.flush(stage.store)
+        assert await stage.store.entries("rtc_1")
+        async with stage.studio.recording(
+            stage.call, sides, unwanted=lambda: True, discarded=gone.set
+        ):
+            pass
+        async with asyncio.timeout(5):
+            await gone.wait()
+        assert await stage.store.entries("rtc_1") == []
+        assert await stage.records() == []

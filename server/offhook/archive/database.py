@@ -120,7 +120,9 @@ async def opened(url: str) -> AsyncIterator[Database]:
         SettingsError: The URL is of no database that can be used.
         ServerError: It cannot be reached.
     """
-    engine = create_async_engine(_address(url), pool_pre_ping=True)
+    with _reached():
+        address = _address(url)
+    engine = create_async_engine(address, pool_pre_ping=True)
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare)
         event.listen(engine.sync_engine, "begin", _begin)

@@ -233,6 +233,12 @@ class Recordings:
         await self._writer.flush(await self._store())
         await self._delete(deleted)
 
+    async def abandon(self, record: RecordingRecord, why: str) -> None:
+        """Give up a recording that could not begin; what was said is kept."""
+        self._writer.recorded(replace(record, state="failed", error=why))
+        await self._unspool(record.id)
+        self._here.discard(record.id)
+
     async def delete(self, recording_id: str) -> None:
         """Delete a recording, and what was said in its call.
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
-from offhook.errors import ServerError
 from offhook.protocol.consent import started, stopped
 
 if TYPE_CHECKING:
@@ -20,8 +18,6 @@ if TYPE_CHECKING:
     from offhook.relay.studio import Sides, Studio
 
     Tell = Callable[[Event], None]
-
-_log = logging.getLogger(__name__)
 
 # So long an announcement waits for the recording that it is to be in.
 _BEGIN_SECONDS = 1.0
@@ -87,26 +83,18 @@ class CallRecording:
         def unwanted() -> bool:
             return self._consent.withdrawals > before
 
-        async def ended() -> None:
-            while self._consent.recorded and not unwanted():
-                await self._change()
-
-        try:
-            async with self._studio.recording(
-                self._call,
-                sides,
-                unwanted=unwanted,
-                discarded=partial(self._discarded, begun),
-            ) as record:
+        async with self._studio.recording(
+            self._call,
+            sides,
+            unwanted=unwanted,
+            discarded=partial(self._discarded, begun),
+        ) as record:
+            if record:
                 begun.append(record.id)
                 self._tell(started(record.id))
-                self._settled.set()
-                await ended()
-        except ServerError as error:
-            _log.error("call %s is not recorded: %s", self._call.record.id, error)
-            self._call.mark("recording.failed", why=error.message)
             self._settled.set()
-            await ended()
+            while self._consent.recorded and not unwanted():
+                await self._change()
 
     def _discarded(self, begun: list[str]) -> None:
         for recording_id in begun:

@@ -8,7 +8,7 @@ import time
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
-from offhook.errors import ServerError
+from offhook.errors import OffhookError, ServerError
 from offhook.media.disk import Disk
 from offhook.media.recorder import Recorder
 
@@ -52,7 +52,10 @@ class Kept(Protocol):
         """Master and store what was made."""
 
     async def discard(self, record: RecordingRecord) -> None:
-        """Delete what was made."""
+        """Delete what was made, and what was said."""
+
+    async def abandon(self, record: RecordingRecord, why: str) -> None:
+        """Say that nothing could be made."""
 
 
 class Studio:
@@ -97,20 +100,19 @@ class Studio:
         *,
         unwanted: Callable[[], bool] = lambda: False,
         discarded: Callable[[], None] = lambda: None,
-    ) -> AsyncIterator[RecordingRecord]:
+    ) -> AsyncIterator[RecordingRecord | None]:
         """Record a call; whatever ends this, what was made is kept, or deleted.
+
+        Gives None where it cannot begin: the operator is told, and the call goes on.
 
         Args:
             call: It.
             sides: Its audio.
-            unwanted: Asked in the end whether it is to be deleted.
+            unwanted: Asked in the end whether it is to be deleted, with all that was
+                said in the call.
             discarded: Called when nothing is left of it, then.
-
-        Raises:
-            ServerError: The recording cannot begin.
         """
         record, folder = self._kept.begin(call.record, time.time())
-        begun = False
         recorder = Recorder(
             folder,
             self._disk,
@@ -119,24 +121,28 @@ class Studio:
             formats=self._formats(call.record.agent),
             failed=lambda why: call.mark("recording.failed", why=why),
         )
+        why: str | None = "The call ended before its recording began."
         try:
-            async with recorder:
-                begun = True
-                ends = (
-                    sides.said(recorder.said),
-                    sides.heard(recorder.heard),
-                    call.listen(lambda event: recorder.note("model", event)),
-                )
-                try:
-                    yield record
-                finally:
-                    for end in ends:
-                        end()
+            async with AsyncExitStack() as stack:
+                why = await _begun(stack, recorder)
+                if why is None:
+                    for end in (
+                        sides.said(recorder.said),
+                        sides.heard(recorder.heard),
+                        call.listen(lambda event: recorder.note("model", event)),
+                    ):
+                        stack.callback(end)
+                else:
+                    _log.error("call %s is not recorded: %s", call.record.id, why)
+                    call.mark("recording.failed", why=why)
+                yield record if why is None else None
         finally:
-            if begun and not unwanted():
+            if unwanted():
+                self._start(self._deleting, self._discard(record, discarded))
+            elif why is None:
                 self._start(self._finishing, self._finish(record))
             else:
-                self._start(self._deleting, self._discard(record, discarded))
+                self._start(self._deleting, self._abandon(record, why))
 
     async def _finish(self, record: RecordingRecord) -> None:
         async with self._turn:
@@ -145,10 +151,18 @@ class Studio:
     async def _discard(
         self, record: RecordingRecord, discarded: Callable[[], None]
     ) -> None:
-        with suppress(ServerError):
-            await self._disk.run(lambda: None)  # it writes no more behind our back
+        await self._written()
         await self._kept.discard(record)
         discarded()
+
+    async def _abandon(self, record: RecordingRecord, why: str) -> None:
+        await self._written()
+        await self._kept.abandon(record, why)
+
+    async def _written(self) -> None:
+        """Wait until the disk writes no more behind our back."""
+        with suppress(ServerError):
+            await self._disk.run(lambda: None)
 
     def _start(
         self, tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]
@@ -159,6 +173,17 @@ class Studio:
         task.add_done_callback(_log_failure)
 
 
+async def _begun(stack: AsyncExitStack, recorder: Recorder) -> str | None:
+    """Let it begin; return why it cannot."""
+    try:
+        await stack.enter_async_context(recorder)
+    except ServerError as error:
+        return error.message
+    return None
+
+
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
-        _log.error("a recording waits in the spool", exc_info=error)
+        known = isinstance(error, OffhookError | OSError)
+        said = "what is left of a recording waits: %s"
+        _log.error(said, error, exc_info=None if known else error)
