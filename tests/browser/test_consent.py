@@ -72,7 +72,9 @@ async def test_by_keyboard_and_for_screen_readers(local_url: str, visit: Open) -
         await page.wait_for_selector(OPEN, state="detached")
         assert await page.evaluate(FOCUS) == "call"
         assert await page.inner_text("#status") == "Ready"
-        await pressed(page, "Enter", "Tab", "Tab")
+        await pressed(page, "Enter")
+        await page.wait_for_selector(OPEN)
+        await pressed(page, "Tab", "Tab")
         assert await page.evaluate(FOCUS) == "decline"
         await pressed(page, "Enter")
         await page.wait_for_selector("#status[data-state=connected]")
