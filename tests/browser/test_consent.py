@@ -83,7 +83,9 @@ async def test_by_keyboard_and_for_screen_readers(local_url: str, visit: Open) -
         await page.click("#call")
         await page.wait_for_selector("#status[data-state=disconnected]")
         await page.focus("#call")
-        await pressed(page, "Enter", "Tab")
+        await pressed(page, "Enter")
+        await page.wait_for_selector(OPEN)
+        await pressed(page, "Tab")
         assert await page.evaluate(FOCUS) == "agree"
         await pressed(page, "Space")
         await page.wait_for_selector("#status[data-state=connected]")
