@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from offhook.errors import NotFound
+from offhook.errors import NotFound, UpstreamError
+from offhook.relay import model_legs
 from offhook.relay.model_legs import own_leg, socket_leg, webrtc_leg
 from offhook.upstream.base import Opened
 from offhook.upstream.openai import OpenAIUpstream
@@ -44,6 +46,30 @@ async def test_a_leg_over_webrtc_is_hung_up_on_at_the_upstream_too(
     await leg.close()
     assert len(upstream.hung_up) >= 1
     assert leg.transport.status == "disconnected"
+    await upstream.aclose()
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_an_upstream_that_does_not_hang_up_holds_nobody_up(
+    answers: bool,
+    local_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(model_legs, "_FAREWELL_SECONDS", 0.05)
+
+    class Stubborn(OpenAIUpstream):
+        async def hang_up(self, call_id: str) -> None:
+            if answers:
+                raise UpstreamError("It will not.", code="upstream_failed")
+            await asyncio.Event().wait()
+
+    upstream = Stubborn(local_url)
+    leg = webrtc_leg(upstream, {"type": "realtime"})
+    await leg.connect()
+    async with asyncio.timeout(5):
+        await leg.close()
+    assert "was not hung up" in caplog.text
     await upstream.aclose()
 
 

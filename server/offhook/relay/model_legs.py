@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from offhook.errors import NotFound, WireClosed
+from offhook.errors import NotFound, OffhookError, WireClosed
 from offhook.events import new_id, serialise
 from offhook.protocol.playback import PlaybackLedger
 from offhook.transports.openai import OpenAITransport
@@ -25,6 +27,10 @@ if TYPE_CHECKING:
     from offhook.upstream.base import Upstream
     from offhook.wire.base import Wire
 
+_log = logging.getLogger(__name__)
+
+# How long an upstream may take to hang up.
+_FAREWELL_SECONDS = 2.0
 # The server's own key goes with the upstream's requests; the transport needs some.
 _KEY = "of the upstream"
 
@@ -69,9 +75,16 @@ def webrtc_leg(upstream: Upstream, session: Mapping[str, Any]) -> ModelLeg:
         call_id = transport.call_id
         await transport.close()
         if call_id:
-            # It notices by itself that the media stopped, but not at once.
-            with contextlib.suppress(NotFound):
-                await upstream.hang_up(call_id)
+            # It notices by itself that the media stopped, but not at once. Nobody
+            # waits for long: neither the caller's place nor the end of the server.
+            try:
+                async with asyncio.timeout(_FAREWELL_SECONDS):
+                    await upstream.hang_up(call_id)
+            except NotFound:
+                pass  # it has noticed
+            except (OffhookError, TimeoutError) as error:
+                why = str(error) or "no answer in time"
+                _log.warning("the model's side %s was not hung up: %s", call_id, why)
 
     return ModelLeg(transport, transport.connect, close)
 
