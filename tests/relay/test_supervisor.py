@@ -260,6 +260,27 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("offhook.relay.supervisor._PAUSES", (0.0,))
 
 
+async def test_an_upstream_that_was_away_for_long_is_asked_again(
+    local_url: str,
+    no_pauses: None,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("offhook.relay.supervisor._LONGEST_PAUSE", 0.01)
+    upstream, witness = Fickle(local_url, []), Witness()
+    async with supervised(upstream, witness) as caller:
+        wire = await upstream.wires.get()
+        upstream.failures = [UpstreamError("away")] * 8
+        await wire.close()
+        await asyncio.wait_for(upstream.wires.get(), 10)
+        caller.send("session.update", session=RUDE)
+        await until_instructions(caller, "Be rude.")
+        await until_instructions(caller, "canary")
+    assert (await witness.end()).reason == "caller"
+    assert caplog.text.count("goes on unguarded: away") == 1
+    await upstream.aclose()
+
+
 @pytest.mark.parametrize("error", [NotFound, UpstreamError])
 async def test_an_upstream_without_sidebands_works(
     local_url: str,

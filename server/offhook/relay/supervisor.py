@@ -94,14 +94,14 @@ class Supervisors:
     ) -> None:
         """Return when the call has ended; never, where that cannot be seen."""
         clock = asyncio.get_running_loop().time
-        attached, pause = False, 0.0
+        attached, away, pause = False, False, 0.0
         while self._mode != "off":
             await asyncio.sleep(pause)
             began = clock()
             try:
                 async with AsyncExitStack() as stack:
                     wire = await self._attach(call, upstream, stack, again=attached)
-                    self._known = attached = True
+                    self._known, attached, away = True, True, False
                     await self._follow(call, wire, guard)
                 # Who only opens and closes is not to be asked all the time.
                 brief = clock() - began < _LONGEST_PAUSE
@@ -112,8 +112,12 @@ class Supervisors:
                 await self._unsupervised(call, "there is no sideband")
                 break
             except OffhookError as error:
-                await self._unsupervised(call, str(error))
-                break
+                if not away:
+                    await self._unsupervised(call, str(error))
+                if not self._known or self._mode == "required":
+                    break
+                # It had sidebands before: whatever is wrong may pass.
+                away, pause = True, _LONGEST_PAUSE
         await after(None)
 
     async def _attach(
