@@ -20,9 +20,8 @@ export async function recordPolicy(base, agent) {
 
 /**
  * Asks the caller, before anything is opened, whether the call may be
- * recorded. A native modal dialog: the browser keeps the focus in it, and
- * Escape leaves it. The focus begins on the question, so that a key which is
- * still held down agrees to nothing.
+ * recorded. The focus begins on the question, so that a key which is still
+ * held down agrees to nothing.
  */
 export class ConsentDialog {
   #title = h("h2", { id: "consent-title", tabindex: "-1", autofocus: true });
@@ -74,7 +73,7 @@ export class ConsentDialog {
 
   /** @param {boolean | undefined} answer */
   #answer(answer) {
-    // At once, not by the `close` that follows later: the click is the gesture that opens microphone and sound.
+    // Within the click: it is the gesture that opens microphone and sound.
     this.#settle?.(answer);
     this.#settle = undefined;
     this.element.close();

@@ -130,7 +130,10 @@ export function unreachableError(url, cause) {
 export async function refusalError(response) {
   /** @type {any} */
   const body = await response.json().catch(() => undefined);
-  return new CallError(body?.error?.code || "relay_refused", {
+  const code = body?.error?.code || "relay_refused";
+  // The server tells the page's author what to do, not the caller.
+  if (code === "consent_required") return new CallError(code, { status: response.status });
+  return new CallError(code, {
     message: body?.error?.message || `The voice service refused the call (HTTP ${response.status}).`,
     // What the service says of its own or the upstream's failure says what to do, too.
     hint: STATUS_HINTS[response.status] ?? (body?.error?.message ? undefined : WORDS.relay_refused[1]),

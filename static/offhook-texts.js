@@ -28,13 +28,13 @@ export const TEXTS = {
   failed: "Not connected",
   consent: "May this call be recorded?",
   consentText:
-    "Your voice, the agent’s voice and a transcript would be kept. You can call without it. If you agree now, " +
-    "you can still take it back during the call; what was recorded is then deleted.",
+    "Your voice, the agent’s voice and a transcript are kept. You can call without it, or agree now and take it back " +
+    "during the call; what was recorded is then deleted.",
   agree: "Yes, record the call",
   decline: "Call without recording",
   consentRequired: "This call will be recorded",
   consentRequiredText:
-    "Your voice, the agent’s voice and a transcript are kept. You can take your consent back during the call; " +
+    "Your voice, the agent’s voice and a transcript are kept. You can agree now and take it back during the call; " +
     "the call then ends, and what was recorded is deleted.",
   agreeRequired: "Agree and call",
   recording: "Recording",

@@ -61,11 +61,15 @@ class Microphone(MediaStreamTrack):
 class Caller:
     """One call, seen from the near end."""
 
-    def __init__(self, configuration: RTCConfiguration | None = None) -> None:
+    def __init__(
+        self, configuration: RTCConfiguration | None = None, *, channel: bool = True
+    ) -> None:
         self.peer = RTCPeerConnection(configuration or RTCConfiguration([]))
         self.microphone = Microphone()
         self.peer.addTrack(self.microphone)
-        self.channel = self.peer.createDataChannel("oai-events")
+        if channel:
+            self.channel = self.peer.createDataChannel("oai-events")
+            self.channel.on("message", self._on_message)
         self.events: list[Event] = []
         self.heard = bytearray()
         self.call_id = ""
@@ -73,7 +77,6 @@ class Caller:
         self._heard = asyncio.Event()
         self._seen = 0
         self._tasks: list[asyncio.Task[None]] = []
-        self.channel.on("message", self._on_message)
         self.peer.on("track", self._on_track)
 
     def send(self, kind: str, **fields: Any) -> None:

@@ -7,18 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offhook.archive.recordings import Recordings
+from offhook.archive.records import CallRecord, RecordingRecord
+from offhook.archive.storage import Storage
+from offhook.archive.store import Store
+from offhook.archive.writer import Writer
 from offhook.errors import ServerError
-from offhook.relay.recordings import Recordings
-from offhook.relay.records import CallRecord, RecordingRecord
-from offhook.relay.storage import Storage
-from offhook.relay.store import Store
-from offhook.relay.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from offhook.relay.recordings import Master
+    from offhook.archive.recordings import Master
 
 KEEP_SECONDS = 1000.0
 SOUND = bytes(range(256)) * 40

@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from offhook.archive.recordings import Recordings
+from offhook.archive.records import CallRecord, RecordingRecord
+from offhook.archive.storage import Storage
+from offhook.archive.store import Store
+from offhook.archive.writer import Writer
 from offhook.media.spool import TRACKS
 from offhook.relay.calls import Calls
-from offhook.relay.recordings import Recordings
-from offhook.relay.records import CallRecord, RecordingRecord
-from offhook.relay.storage import Storage
-from offhook.relay.store import Store
 from offhook.relay.studio import Studio
-from offhook.relay.writer import Writer
 from tests.witness import Witness
 
 if TYPE_CHECKING:

@@ -157,7 +157,11 @@ def test_every_code_of_the_relay_is_listed() -> None:
     files = [
         package / "errors.py",
         *(package / "protocol" / name for name in ("consent.py", "sdp.py")),
-        *(path for name in ("relay", "http", "upstream") for path in named(name)),
+        *(
+            path
+            for name in ("relay", "archive", "http", "upstream")
+            for path in named(name)
+        ),
     ]
     code = re.compile(r'(?:\bcode=|\b40\d: )"([a-z_]+)"')
     raised = {c for path in files for c in code.findall(path.read_text("utf-8"))}

@@ -79,7 +79,7 @@ def test_pytest_finds_its_fixtures(installed: Path, tmp_path: Path) -> None:
 def test_it_makes_the_tables_of_its_store(installed: Path, tmp_path: Path) -> None:
     lines = (
         "import asyncio",
-        "from offhook.relay.store import Store",
+        "from offhook.archive.store import Store",
         "async def main():",
         "    async with Store.open('sqlite:///calls.db') as store:",
         "        print(await store.agents())",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from offhook.archive.records import CallRecord
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallRecord
 
 
 class Witness:

@@ -12,9 +12,9 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
+from offhook.archive.records import CallQuery, CallRecord
+from offhook.archive.store import Store
 from offhook.protocol.entries import Entry, Who
-from offhook.relay.records import CallQuery, CallRecord
-from offhook.relay.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

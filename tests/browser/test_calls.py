@@ -14,13 +14,18 @@ from fastapi import FastAPI
 from playwright.async_api import expect
 
 from offhook import create_app
+from offhook.archive.recordings import MEDIA_TYPES
+from offhook.archive.records import (
+    CallRecord,
+    RecordingRecord,
+    StoredFile,
+    recording_id,
+)
+from offhook.archive.storage import Storage
+from offhook.archive.store import Store
 from offhook.media.sheets import Sheets
 from offhook.media.spool import About
 from offhook.protocol.entries import Entry
-from offhook.relay.recordings import MEDIA_TYPES
-from offhook.relay.records import CallRecord, RecordingRecord, StoredFile, recording_id
-from offhook.relay.storage import Storage
-from offhook.relay.store import Store
 from offhook.settings import Settings
 from tests.browser.chromium import ARGUMENTS, executable
 from tests.browser.site import MODULES

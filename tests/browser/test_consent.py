@@ -72,7 +72,9 @@ async def test_by_keyboard_and_for_screen_readers(local_url: str, visit: Open) -
         await page.wait_for_selector(OPEN, state="detached")
         assert await page.evaluate(FOCUS) == "call"
         assert await page.inner_text("#status") == "Ready"
-        await pressed(page, "Enter", "Tab", "Tab")
+        await pressed(page, "Enter")
+        await page.wait_for_selector(OPEN)
+        await pressed(page, "Tab", "Tab")
         assert await page.evaluate(FOCUS) == "decline"
         await pressed(page, "Enter")
         await page.wait_for_selector("#status[data-state=connected]")
@@ -81,7 +83,9 @@ async def test_by_keyboard_and_for_screen_readers(local_url: str, visit: Open) -
         await page.click("#call")
         await page.wait_for_selector("#status[data-state=disconnected]")
         await page.focus("#call")
-        await pressed(page, "Enter", "Tab")
+        await pressed(page, "Enter")
+        await page.wait_for_selector(OPEN)
+        await pressed(page, "Tab")
         assert await page.evaluate(FOCUS) == "agree"
         await pressed(page, "Space")
         await page.wait_for_selector("#status[data-state=connected]")
@@ -106,6 +110,7 @@ async def test_where_consent_is_required_there_is_no_third_way(
         await page.evaluate("document.querySelector('offhook-call').consent = false")
         await page.click("#call")
         await page.wait_for_selector("#error[data-code=consent_required]")
+        assert "agree to the recording" in await page.inner_text("#error")
         await page.evaluate("document.querySelector('offhook-call').consent = true")
         await page.click("#call")
         await page.wait_for_selector("#status[data-state=connected]")

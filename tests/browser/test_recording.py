@@ -64,7 +64,7 @@ async def words(engines: Engines, pcm: bytes) -> str:
 async def test_a_tee_records_what_both_sides_hear(
     local_url: str, visit: Open, engines: Engines
 ) -> None:
-    script = (3.0, "What is seven times eight?", 3.5, "How do you spell dog?", 1.0)
+    script = (2.0, "What is seven times eight?", 3.5, "How do you spell dog?", 1.0)
     async with (
         relay(local_url, record="consent") as url,
         visit(*script) as visitor,
@@ -99,7 +99,7 @@ async def test_a_tee_records_what_both_sides_hear(
 async def test_a_conversation_survives_the_death_of_its_recorder(
     local_url: str, visit: Open, engines: Engines
 ) -> None:
-    script = (3.0, "What is seven times eight?", 6.0, "What is two plus two?", 3.0)
+    script = (2.0, "What is seven times eight?", 5.0, "What is two plus two?", 3.0)
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(relay(local_url, record="required"))
         async with visit(*script) as visitor:

@@ -104,6 +104,14 @@ async def test_nobody_waits_for_what_has_no_end(ear: Ear) -> None:
     assert ear.followed == [WORDS[3], WORDS[5]]
 
 
+@pytest.mark.parametrize("under_speech", [True, False])
+async def test_nothing_begins_after_the_end(ear: Ear, under_speech: bool) -> None:
+    await ear.player.close()
+    how = {"under_speech": under_speech, "loop": True}
+    await ear.player.play(BEEP, LEVELS, **how).ended()
+    assert ear.emitted == []
+
+
 async def test_what_waited_is_heard_with_what_is_under_speech(ear: Ear) -> None:
     ear.player.play(HUM, LEVELS, under_speech=True, loop=True)
     playback = ear.player.play(BEEP, LEVELS, under_speech=False, loop=False)

@@ -47,7 +47,8 @@ async def test_who_has_vanished_is_gone(
     async with watching(0.5, audio=audio) as (watch, far):
         await far.vanish()
         await asyncio.wait_for(watch, 10)
-        assert caplog.messages == ["nothing has come for 0.5 s"]
+        # Others may be gone, too.
+        assert "nothing has come for 0.5 s" in caplog.messages
 
 
 async def test_who_sends_nothing_and_answers_is_there() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -30,7 +31,8 @@ class Told:
         self.times: list[float] = []
         self.heard: list[bytes] = []
         self._news = asyncio.Event()
-        self.path = PcmPath(self._pull, self._hear)
+        self.lacking = 0  # so many times more
+        self.path = PcmPath(self._pull, self._hear, self._lacks)
         self._stream = rtp.Stream(1, 96, 0, 0)
 
     def open(self) -> None:
@@ -50,6 +52,11 @@ class Told:
         self.pulls += 1
         pcm, self.saying = self.saying[: 48 * ms], self.saying[48 * ms :]
         return pcm
+
+    def _lacks(self, ms: int) -> bool:
+        self.lacking -= 1
+        self._news.set()
+        return self.lacking >= 0
 
     def _say(self, packet: rtp.Packet, now: float) -> None:
         self.said.append(packet)
@@ -122,6 +129,37 @@ async def test_a_loop_that_was_held_up_says_how_long(
     one, two = told.said
     assert rtp.ahead(two.sequence_number, one.sequence_number) == 1
     assert 26 <= rtp.later(two.timestamp, one.timestamp) / rtp.FRAME < 50
+
+
+async def test_speech_that_is_late_is_waited_for_and_said_at_once() -> None:
+    told = Told(tone(440, 0.5))
+    told.open()
+    await told.until(lambda: len(told.said) >= 3)
+    told.lacking = 5
+    count = len(told.said)
+    await told.until(lambda: told.lacking <= 0)
+    assert len(told.said) == count
+    await told.until(lambda: len(told.said) > count)
+    # What was not said, and what is due.
+    assert len(told.said) == count + 6
+    told.path.close()
+    for one, two in pairwise(told.said):
+        assert rtp.ahead(two.sequence_number, one.sequence_number) == 1
+        assert rtp.later(two.timestamp, one.timestamp) == rtp.FRAME
+
+
+async def test_speech_that_does_not_come_is_not_waited_for() -> None:
+    told = Told(tone(440, 0.5))
+    told.open()
+    await told.until(lambda: len(told.said) >= 3)
+    told.lacking, told.saying = 30, b""
+    count = len(told.said)
+    await told.until(lambda: len(told.said) >= count + 5)
+    assert told.lacking == 30 - 10 - 5
+    told.path.close()
+    one, two = told.said[count - 1 : count + 1]
+    assert rtp.ahead(two.sequence_number, one.sequence_number) == 1
+    assert rtp.later(two.timestamp, one.timestamp) == rtp.FRAME * 11
 
 
 async def test_packets_are_heard_as_pcm_at_once() -> None:

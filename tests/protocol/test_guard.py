@@ -236,6 +236,12 @@ def test_messages_in_the_servers_name_are_deleted() -> None:
     assert upstream.tell(system("b")) == Expel(("conversation",))
 
 
+def test_one_of_the_same_id_is_another_one() -> None:
+    upstream = Upstream()
+    upstream.tell(system("a"))
+    assert upstream.tell(system("a")) == Expel(("conversation",))
+
+
 @pytest.mark.parametrize("session", [None, [], {"audio": []}, {"tools": {}}])
 def test_odd_sessions_break_nothing(session: Any) -> None:
     guard = Guard(SESSION)

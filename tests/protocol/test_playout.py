@@ -26,6 +26,21 @@ def test_an_answer_that_is_made_too_slowly_does_not_stop() -> None:
     assert playout.pull(20) == (b"", [Stopped("r")])
 
 
+def test_an_answer_lacks_what_is_still_being_made() -> None:
+    playout = Playout()
+    assert not playout.lacks(20)
+    playout.put("r", "i", MS * 30)
+    assert not playout.lacks(20)
+    playout.pull(20)
+    assert playout.lacks(20)
+    playout.put("r", "j", MS * 10)
+    assert not playout.lacks(20)
+    playout.pull(20)
+    assert playout.lacks(20)
+    playout.finish("r")
+    assert not playout.lacks(20)
+
+
 def test_the_next_answer_follows_without_a_gap() -> None:
     playout = Playout()
     for name in ("a", "b"):

@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 import pytest
 from agents import function_tool
-from aiortc import AudioStreamTrack
+from aiortc import AudioStreamTrack, RTCSessionDescription
 
 from offhook import OpenAIRealtimeWebSocket, RealtimeAgent, Sound
 from offhook.errors import SettingsError, UpstreamError
@@ -18,7 +18,7 @@ from offhook.local import serving as local_serving
 from offhook.protocol import transport_events as told
 from offhook.relay.app import create_app
 from offhook.settings import LocalSettings, Settings
-from tests.caller import calling
+from tests.caller import Caller, calling, offer
 from tests.media.opus import decoded, loudness, tone
 from tests.recordings import events, kept, spooled, track
 from tests.relays import Relay, serving
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from offhook.protocol.rtp import Packet
     from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
-    from tests.caller import Caller
 
     Speak = Callable[[str], Awaitable[bytes]]
 
@@ -225,6 +224,17 @@ async def test_a_call_has_an_end(local_url: str) -> None:
             error = (await caller.until("error"))["error"]
             assert error["code"] == "session_expired"
             await caller.closed()
+
+
+async def test_so_has_that_of_a_caller_who_opens_no_channel(local_url: str) -> None:
+    settings = Settings.load(upstream=local_url, session_seconds=0.2)
+    caller = Caller(channel=False)
+    async with relaying(local_url, settings=settings) as relay:
+        answer = await relay.call(await relay.grant(), (await offer(caller)).encode())
+        description = RTCSessionDescription(answer.text, "answer")
+        await caller.peer.setRemoteDescription(description)
+        await caller.closed()
+    await caller.close()
 
 
 async def test_a_sound_is_heard_by_the_caller_and_not_by_the_model(
@@ -532,7 +542,7 @@ async def test_call_after_call_leaves_nothing(leg: str, local_url: str) -> None:
         for _ in range(2):
             await call()
         before = left()
-        for _ in range(8):
+        for _ in range(5):
             await call()
         async with asyncio.timeout(10):
             # aiortc ends its tasks in its own time.

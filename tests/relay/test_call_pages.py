@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from offhook.archive.records import CallRecord, RecordingRecord, StoredFile
+from offhook.archive.storage import Storage
+from offhook.archive.store import Store
 from offhook.protocol.entries import Entry
-from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
-from offhook.relay.storage import Storage
-from offhook.relay.store import Store
 from tests.relays import Relay, Running, error_of
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from offhook.archive.records import CallQuery, CallRecord, RecordingRecord, StoredFile
 from offhook.errors import InvalidRequest
 from offhook.relay.call_views import (
     Asked,
@@ -11,7 +12,6 @@ from offhook.relay.call_views import (
     facts,
     figures,
 )
-from offhook.relay.records import CallQuery, CallRecord, RecordingRecord, StoredFile
 
 CALL = CallRecord("rtc_1", "support", "bridged", 1000.0)
 OPUS = StoredFile(5000, "audio/ogg")

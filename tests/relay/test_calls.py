@@ -4,10 +4,10 @@ from functools import partial
 
 import pytest
 
+from offhook.archive.records import CallRecord
 from offhook.errors import NotFound
 from offhook.protocol.entries import Entry
 from offhook.relay.calls import Calls
-from offhook.relay.records import CallRecord
 from tests.witness import Witness
 
 pytestmark = pytest.mark.anyio

@@ -137,6 +137,13 @@ def test_a_file_that_breaks_meanwhile_stays_silent(
     assert "'greeting' is not played" in caplog.text
 
 
+def test_few_begin_by_themselves() -> None:
+    sound = {"sound": Sound(tone(440, 0.1)), "when": "always"}
+    sounds = {f"s{number}": sound for number in range(9)}
+    with pytest.raises(SettingsError, match="up to 8 may have"):
+        Agents({"a": {"media": "bridged", "sounds": sounds}}, source="agents")
+
+
 def test_the_pieces_that_are_kept_are_few(tmp_path: Path) -> None:
     tables = "".join(f'[support.sounds.s{n}]\nfile = "ok.wav"\n' for n in range(64))
     written(tmp_path / "ok.wav", tone(440, 0.1))

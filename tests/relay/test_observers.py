@@ -3,9 +3,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from offhook.archive.records import CallRecord
 from offhook.protocol.entries import Entry
 from offhook.relay.observers import Observers
-from offhook.relay.records import CallRecord
 from tests.witness import Witness
 
 if TYPE_CHECKING:

@@ -90,7 +90,7 @@ async def test_an_allowed_page_can_read_answers_and_errors(running: Running) -> 
     for answer in (minted, refused):
         assert answer.headers["access-control-allow-origin"] == SITE
         exposed = answer.headers["access-control-expose-headers"]
-        assert exposed == "Location, X-Request-Id, Retry-After"
+        assert exposed == "Location, X-Request-Id, Retry-After, Offhook-Tee"
         assert answer.headers["vary"] == "Origin"
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from offhook.relay.records import RecordingRecord
+    from offhook.archive.records import RecordingRecord
 
 pytestmark = pytest.mark.anyio
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from offhook.archive.writer import Writer
 from offhook.errors import MissingExtra
 from offhook.relay.runtime import Runtime, upstream_url
-from offhook.relay.writer import Writer
 from offhook.settings import Settings
 from offhook.upstream.openai import OpenAIUpstream
 from tests.relays import OFFER, Recorder

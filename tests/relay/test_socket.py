@@ -721,7 +721,13 @@ async def test_a_session_is_told_to_the_observers(local_url: str) -> None:
 
 @pytest.mark.parametrize(
     ("end", "reason"),
-    [("near", "caller"), ("far", "lost"), ("late", "limit"), ("long", "refused")],
+    [
+        ("near", "caller"),
+        ("far", "lost"),
+        ("late", "limit"),
+        ("long", "refused"),
+        ("restart", "server"),
+    ],
 )
 async def test_why_a_session_ended_is_told(far: Far, end: str, reason: str) -> None:
     witness = Witness()
@@ -742,4 +748,6 @@ async def test_why_a_session_ended_is_told(far: Far, end: str, reason: str) -> N
             await upstream.close()
         elif end == "long":
             await near.send("x" * 2000)
+        elif end == "restart":  # as what uvicorn's end looks like to an application
+            await near.close(1012)
         assert (await witness.end()).reason == reason

@@ -103,6 +103,30 @@ async def test_both_sides_hear_what_is_for_both(stage: Stage) -> None:
         assert loudness(np.frombuffer(bytes(side.heard), "<i2"), 800) > 0.05
 
 
+async def test_each_side_is_told_when_it_begins(stage: Stage) -> None:
+    stage = Stage({"jingle": {"sound": SHORT, "when": "connected", "to": "both"}})
+    async with stage.caller.leg, stage.model.leg:
+        stage.board.open("caller", stage.caller.leg)
+        stage.board.open("model", stage.model.leg)
+        assert [event["to"] for event in stage.told] == ["caller", "model"]
+        await stage.board.play("jingle").ended()
+        assert stage.told[2]["to"] == "both"
+        await stage.board.play("jingle", to="model").ended()
+        begun = [event for event in stage.told if event["type"].endswith("started")]
+        assert begun[-1]["to"] == "model"
+
+
+async def test_what_begins_by_itself_where_too_much_plays_is_left_out(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.board.open("model", stage.model.leg)
+    for _ in range(16):
+        stage.board.play(LONG, to="model", under_speech=True)
+    stage.board.open("caller", stage.caller.leg)
+    assert stage.said == []
+    assert "the sound 'greeting' is not played: Too many" in caplog.text
+
+
 async def test_any_sound_can_be_played_and_has_no_name(stage: Stage) -> None:
     stage.board.open("model", stage.model.leg)
     await stage.board.play(SHORT, to="model").ended()

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from offhook.archive.store import Store
 from offhook.errors import NotFound, UpstreamError
 from offhook.local import serving as local_serving
 from offhook.relay.app import create_app
-from offhook.relay.store import Store
 from offhook.settings import LocalSettings, Settings
 from offhook.upstream.openai import OpenAIUpstream
 from tests.caller import Caller, calling, offer

@@ -14,6 +14,7 @@ from tests.media.calls import until
 from tests.media.test_tee import Page
 from tests.recordings import kept, spooled, track
 from tests.relays import Relay, error_of, serving
+from tests.witness import Witness
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,9 +35,12 @@ SAID = {
 
 
 @asynccontextmanager
-async def relaying(local_url: str, record: str) -> AsyncIterator[Relay]:
+async def relaying(
+    local_url: str, record: str, *observers: Witness
+) -> AsyncIterator[Relay]:
     settings = Settings.load(upstream=local_url, api_key="sk-any")
-    app = create_app(settings, agents={"support": {"record": record}})
+    agents = {"support": {"record": record}}
+    app = create_app(settings, agents=agents, observers=observers)
     async with (
         serving(app) as url,
         httpx.AsyncClient(base_url=url, trust_env=False) as client,
@@ -68,9 +72,9 @@ async def teeing(relay: Relay, key: str, call_id: str) -> AsyncIterator[Page]:
 
 @asynccontextmanager
 async def called(
-    local_url: str, record: str, minted: Any = None
+    local_url: str, record: str, minted: Any = None, *observers: Witness
 ) -> AsyncIterator[tuple[Relay, str, Caller]]:
-    async with relaying(local_url, record) as relay:
+    async with relaying(local_url, record, *observers) as relay:
         key = await relay.grant(minted)
         url = f"{relay.url}/v1"
         async with calling(url, key=key, whole=False) as caller:
@@ -98,7 +102,9 @@ async def test_what_both_sides_say_is_recorded_and_the_call_goes_on(
 
 
 async def test_consent_may_come_over_the_tee_and_go_again(local_url: str) -> None:
-    async with called(local_url, "consent") as (relay, key, caller):
+    witness = Witness()
+    given = (local_url, "consent", None, witness)
+    async with called(*given) as (relay, key, caller):
         async with teeing(relay, key, caller.call_id) as page:
             page.channel.on("open", lambda: page.send("offhook.recording.other"))
             error = (await page.until("error"))["error"]
@@ -111,6 +117,7 @@ async def test_consent_may_come_over_the_tee_and_go_again(local_url: str) -> Non
             stopped = await page.until("offhook.recording.stopped")
             assert stopped["deleted"] is True
             assert spooled() == []
+            assert witness.marks("offhook.recording.stopped")
 
 
 async def test_a_call_that_has_to_be_recorded_ends_without_consent(

@@ -286,3 +286,12 @@ test("a call says whether it is being recorded", async () => {
     { recording: false, deleted: false },
   ]);
 });
+
+test("a call that needs consent tells the caller so, in words for callers", async () => {
+  const scene = new Scene();
+  scene.answers.client_secrets = () => json({ error: { code: "consent_required", message: "send consent" } }, 403);
+  await assert.rejects(scene.call.start(), (error) => {
+    assert.deepEqual([error.code, error.status], ["consent_required", 403]);
+    return /your consent/.test(error.message) && /agree/.test(error.hint);
+  });
+});

@@ -101,7 +101,8 @@ class Leg:
         Under speech any number of them is heard at a time. One that is heard alone ends
         another one that is, and what is under speech goes on unheard meanwhile. What
         the leg follows waits until it is over, and is heard then; but nobody waits for
-        the end of a loop or of a track, and what is said meanwhile is not heard.
+        the end of a loop or of a track, and what is said meanwhile is not heard. On a
+        leg that has been left it is over at once.
 
         Args:
             sound: It, or what makes a live track: read now, stopped in the end.

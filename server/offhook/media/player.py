@@ -118,6 +118,7 @@ class Player:
         self._under: Under | None = None
         self._backlog: Backlog | None = None
         self._reading: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     @property
     def alone(self) -> bool:
@@ -125,7 +126,8 @@ class Player:
         return self._alone is not None
 
     async def close(self) -> None:
-        """End what is played."""
+        """End what is played, and begin nothing any more."""
+        self._closed = True
         self.forget()
         if self._under:
             self._under.end()
@@ -154,6 +156,8 @@ class Player:
         self, sound: Playable, levels: Levels, *, under_speech: bool, loop: bool
     ) -> Playback:
         """Play a sound; see `Leg.play`."""
+        if self._closed:
+            return Playback.none()
         source: Source = (
             sound.samples(loop=loop) if isinstance(sound, Sound) else LiveSource(sound)
         )

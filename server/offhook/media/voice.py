@@ -23,6 +23,8 @@ _PAYLOAD_TYPE = 96
 _SILENCE = bytes(FRAME_BYTES)
 # A loop that was held up catches up at most this much; the rest was silence anyway.
 _LATEST_S = 0.2
+# So many packets are kept back for speech that is about to come: as if they were late.
+_MOST_OWED = 10
 # Packets may be so late before time goes on without them. Whoever hears PCM needs it in
 # order and soon, but at no exact time; only the end of a turn should not wait for more.
 _PATIENCE_S = 0.2
@@ -39,18 +41,26 @@ class PcmPath:
         pull: Returns that many milliseconds to say, or less; the rest is silence.
             What it has returned has left.
         hear: Takes what is heard.
+        lacks: Tells whether more than there is to pull is about to come: then it is
+            waited for, 200 ms at most, and what was not said is said at once.
 
-    Both are called on the event loop, and must neither block nor raise.
+    All are called on the event loop, and must neither block nor raise.
     """
 
     payload_type = _PAYLOAD_TYPE
 
     def __init__(
-        self, pull: Callable[[int], bytes], hear: Callable[[bytes], None]
+        self,
+        pull: Callable[[int], bytes],
+        hear: Callable[[bytes], None],
+        lacks: Callable[[int], bool] = lambda _: False,
     ) -> None:
         self.ssrc = random.getrandbits(32)
         self._pull = pull
         self._hear = hear
+        self._lacks = lacks
+        self._owed = 0  # packets
+        self._gave_up = False
         self._source = random.getrandbits(32)
         self._number = self._timestamp = 0
         self._said = self._heard = 0
@@ -105,10 +115,24 @@ class PcmPath:
         missed = max(0.0, now - self._due - _LATEST_S)
         self._due += missed + _FRAME_S
         self._timer = self._loop.call_at(self._due, self._tick)
-        self._say(now, missed)
+        self._speak(now, missed)
         if self._reception and now - self._heard_until >= _PATIENCE_S:
             self._heard_until += _FRAME_S
             self._pass_on(self._reception.fill())
+
+    def _speak(self, now: float, missed: float) -> None:
+        lacks = self._lacks(_MS)
+        if lacks and not self._gave_up and self._owed < _MOST_OWED:
+            self._owed += 1
+            return
+        if lacks:
+            missed += self._owed * _FRAME_S
+            self._owed = 0
+        self._gave_up = lacks
+        self._say(now, missed)
+        while self._owed and not self._lacks(_MS):
+            self._owed -= 1
+            self._say(now, 0.0)
 
     def _say(self, now: float, missed: float) -> None:
         paused, payload = self._pauses, self._payload()

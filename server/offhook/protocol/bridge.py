@@ -224,6 +224,10 @@ class Bridge:
             case _:
                 self._send(ToModel(event))
 
+    def lacks(self, ms: int) -> bool:
+        """Whether less than `ms` is there to play of what the model is saying."""
+        return self._playout.lacks(ms)
+
     def pull(self, ms: int) -> tuple[bytes, Position | None]:
         """Return the next milliseconds to play, or less, and how far that gets."""
         pcm, notices = self._playout.pull(ms)

@@ -84,7 +84,7 @@ class Guard:
         self._tries = 0
         # What was sent to put something back, and messages that were deleted.
         self._sent: dict[str, tuple[str, ...]] = {}
-        self._deleted = ""
+        self._deleted = ("", "")
         self._over = False
 
     def ask(self, now: float) -> Event:
@@ -106,9 +106,9 @@ class Guard:
             case {
                 "type": kind,
                 "item": {"type": "message", "role": "system", "id": str(item_id)},
-            } if kind in _ADDED and item_id != self._deleted:
+            } if kind in _ADDED and not self._twin(kind, item_id):
                 # By another name these are instructions, and nobody else adds any.
-                self._deleted = item_id
+                self._deleted = kind, item_id
                 return self._another_try(
                     ({"type": "conversation.item.delete", "item_id": item_id},),
                     ("conversation",),
@@ -121,6 +121,11 @@ class Guard:
         if self._over:
             return None
         return self._lost(self._changed(self._seen) if self._seen else ())
+
+    def _twin(self, kind: str, item_id: str) -> bool:
+        """Whether this tells again, by its other name, of what was just deleted."""
+        told, deleted = self._deleted
+        return item_id == deleted and kind != told
 
     def _judge(self, seen: dict[str, Any], now: float) -> Act | None:
         changed = self._changed(seen)

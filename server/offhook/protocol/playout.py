@@ -109,6 +109,12 @@ class Playout:
                 notices.append(Stopped(entry.response_id))
         return bytes(pcm), notices
 
+    def lacks(self, ms: int) -> bool:
+        """Whether less than `ms` is there of what is still being made."""
+        if not self._queue or self._queue[-1].complete:
+            return False
+        return sum(len(entry.audio) for entry in self._queue) < ms * _BYTES_PER_MS
+
     def clear(self) -> list[Cut]:
         """Drop everything and say how much of each item had been played."""
         cuts = [

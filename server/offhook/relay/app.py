@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
+from offhook.archive.writer import Writer
 from offhook.assets import folder
 from offhook.errors import MissingExtra, OffhookError, SettingsError
 from offhook.http.failures import HANDLERS
@@ -29,7 +30,6 @@ from offhook.relay.pages import Page, Static
 from offhook.relay.recording_routes import recording_routes
 from offhook.relay.runtime import Runtime, upstream_url
 from offhook.relay.socket import RealtimeSocket
-from offhook.relay.writer import Writer
 from offhook.settings import Settings
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from offhook.transports.base import RealtimeTransportLayer
 
 _log = logging.getLogger(__name__)
+
+# How long a caller that is connected may take to open its channel.
+_OPENING_SECONDS = 2.0
 
 # What an application does beside a call.
 Hook = Callable[["BridgedCall"], Awaitable[None]]
@@ -221,7 +225,11 @@ class BridgedCall:
             )
             # What is wrong with the upstream is the operator's business.
             self._fail("The model cannot be reached: try again later.")
-        await self._open.wait()
+        await self._peer.connected()
+        # Who has opened no channel by then may never do so.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OPENING_SECONDS):
+                await self._open.wait()
         await self._peer.drain()
 
     async def _converse(self, live: LiveCall) -> None:
@@ -252,7 +260,7 @@ class BridgedCall:
 
     def _model_path(self) -> PacketPath | None:
         if not self._passes:
-            return PcmPath(self._pull, self._say)
+            return PcmPath(self._pull, self._say, self._bridge.lacks)
         theirs = getattr(self._leg.transport, "peer_connection", None)
         return RtpPath.of(theirs) if theirs else None
 

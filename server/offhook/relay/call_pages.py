@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from offhook.archive.records import CallRecord, RecordingRecord
+    from offhook.archive.store import Store
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallRecord, RecordingRecord
     from offhook.relay.routes import Relay
-    from offhook.relay.store import Store
 
     Show = Callable[[Request], Awaitable[Response]]
 

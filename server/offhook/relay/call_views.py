@@ -8,14 +8,14 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast, get_args
 
+from offhook.archive.records import CallQuery, CallRecord, Path, Sort
 from offhook.errors import InvalidRequest
 from offhook.relay.figures import size
-from offhook.relay.records import CallQuery, CallRecord, Path, Sort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from offhook.relay.records import RecordingRecord
+    from offhook.archive.records import RecordingRecord
 
 PATHS: tuple[str, ...] = get_args(Path)
 SORTS: tuple[str, ...] = get_args(Sort)

@@ -18,10 +18,10 @@ from offhook.relay.observers import Observers
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from offhook.archive.records import CallRecord
     from offhook.events import Event
     from offhook.protocol.entries import Entry
     from offhook.relay.observers import Observer
-    from offhook.relay.records import CallRecord
 
 _log = logging.getLogger(__name__)
 

@@ -28,6 +28,8 @@ _log = logging.getLogger(__name__)
 To = Literal["caller", "model", "both"]
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _MOST = 64
+# Of these, as each that plays costs something.
+_MOST_BY_THEMSELVES = 8
 
 
 class CueTable(Strict):
@@ -132,7 +134,12 @@ def read_cues(tables: object, folder: Path) -> dict[str, Cue]:
     """
     if not isinstance(tables, dict) or len(tables) > _MOST:
         raise InvalidRequest(f"has to have up to {_MOST} tables", param="sounds")
-    return {name: _cue(name, table, folder) for name, table in tables.items()}
+    cues = {name: _cue(name, table, folder) for name, table in tables.items()}
+    if sum(cue.when is not None for cue in cues.values()) > _MOST_BY_THEMSELVES:
+        raise InvalidRequest(
+            f"of these up to {_MOST_BY_THEMSELVES} may have a `when`", param="sounds"
+        )
+    return cues
 
 
 def _cue(name: str, table: object, folder: Path) -> Cue:

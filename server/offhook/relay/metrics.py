@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from offhook.archive.records import CallRecord
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallRecord
     from offhook.relay.routes import Relay
 
 _SECONDS = (0.2, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 3.0, 5.0, 10.0)
@@ -32,7 +32,8 @@ _NETWORK_SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 _SIDES = ("caller", "model")
 _PACKETS = ("received", "lost", "sent", "missed")
 _DROPPED = "dropped_"
-_GUARD = "guard."
+# What the upstream says is a mark, too, and may begin with anything.
+_GUARD = {f"guard.{act}": act for act in ("restored", "expelled", "surrendered")}
 # Entries of the journal that are counted; marks are not.
 _COUNTED = ("turn", "tool", "interruption", "sound")
 
@@ -114,8 +115,7 @@ class Metrics:
         if entry.kind in _COUNTED:
             labels = (call.agent, call.path, entry.kind, entry.who)
             self._entries.labels(*labels).inc()
-        elif entry.who == "server" and entry.text.startswith(_GUARD):
-            action = entry.text.removeprefix(_GUARD)
+        elif action := _GUARD.get(entry.text):
             self._guard.labels(call.agent, action).inc()
         waited = entry.data.get("first_audio_ms")
         if waited is not None:
@@ -127,11 +127,12 @@ class Metrics:
         grown = {
             name: value - before.get(name, 0.0) for name, value in statistics.items()
         }
-        before.update(statistics)
+        # What was lost may come after all: it is not counted again when more is.
+        for name, growth in grown.items():
+            before[name] = before.get(name, 0.0) + max(growth, 0.0)
         for side in _SIDES:
             for what in _PACKETS:
                 name = f"{side}_packets_{what}"
-                # What was lost may come after all, and be counted less.
                 if grown.get(name, 0.0) > 0:
                     self._packets.labels(side, what).inc(grown[name])
             if f"{side}_jitter_ms" in grown:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocketDisconnect
 
+from offhook.archive.records import CallRecord
 from offhook.errors import (
     Forbidden,
     InvalidRequest,
@@ -33,7 +34,6 @@ from offhook.http.handshake import refuse_socket
 from offhook.protocol.twilio import MediaStream, Started
 from offhook.relay.callers import is_local
 from offhook.relay.grants import Grants
-from offhook.relay.records import CallRecord
 from offhook.relay.signature import signed_url
 from offhook.wire.accepted import AcceptedWire
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from offhook.relay.recordings import Recordings
-    from offhook.relay.records import RecordingRecord, StoredFile
+    from offhook.archive.recordings import Recordings
+    from offhook.archive.records import RecordingRecord, StoredFile
     from offhook.relay.routes import Relay
 
 _HEADERS = {

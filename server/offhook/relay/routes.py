@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
+from offhook.archive.records import CallRecord
 from offhook.errors import InvalidRequest
 from offhook.http.body import read_json, read_offer
 from offhook.protocol.consent import Consent, require
@@ -19,7 +20,6 @@ from offhook.protocol.policy import Policy, visible
 from offhook.protocol.sdp import check_offer
 from offhook.relay.agents import complete
 from offhook.relay.callers import address_of, bearer, is_local
-from offhook.relay.records import CallRecord
 from offhook.relay.supervisor import Supervisors
 from offhook.upstream.base import Answer
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import HTTPConnection, Request
 
+    from offhook.archive.records import Path
     from offhook.relay.agents import Agent, Agents, Session
     from offhook.relay.bridged import BridgedCall, Hook
     from offhook.relay.calls import Calls, HangUp, LiveCall
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from offhook.relay.limits import Limits
     from offhook.relay.links import Links
     from offhook.relay.operators import Operators
-    from offhook.relay.records import Path
     from offhook.relay.runtime import Runtime
     from offhook.settings import Settings
     from offhook.transports.base import RealtimeTransportLayer

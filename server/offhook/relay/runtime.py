@@ -7,10 +7,10 @@ import logging
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from offhook.archive.recordings import Recordings
+from offhook.archive.storage import Storage
 from offhook.errors import MissingExtra
 from offhook.relay.owned import Owned
-from offhook.relay.recordings import Recordings
-from offhook.relay.storage import Storage
 from offhook.settings import LocalSettings
 from offhook.upstream.openai import DEFAULT_URL, OpenAIUpstream, normalise
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from offhook.archive.keeper import Keeper
+    from offhook.archive.store import Store
+    from offhook.archive.writer import Writer
     from offhook.media.factory import PeerFactory
     from offhook.media.spool import Format
-    from offhook.relay.keeper import Keeper
-    from offhook.relay.store import Store
     from offhook.relay.studio import Studio
-    from offhook.relay.writer import Writer
     from offhook.settings import Settings
     from offhook.upstream.base import Upstream
 
@@ -175,7 +175,7 @@ class Runtime:
     async def _open_store(self) -> AsyncIterator[Store]:
         try:
             # Loaded only when needed: it brings the store extra with it.
-            from offhook.relay.store import Store
+            from offhook.archive.store import Store
         except ModuleNotFoundError as error:
             raise MissingExtra("store", str(error.name)) from None
         url = self._settings.store or f"sqlite:///{database_file(self._settings)}"
@@ -250,7 +250,7 @@ async def _guarded(work: Coroutine[Any, Any, None]) -> None:
 def _loaded(settings: Settings) -> tuple[type[Keeper], Storage]:
     """Load what keeps the store and the recordings: it brings the extras with it."""
     try:
-        from offhook.relay.keeper import Keeper
+        from offhook.archive.keeper import Keeper
     except ModuleNotFoundError as error:
         raise MissingExtra("store", str(error.name)) from None
     return Keeper, Storage.at(settings.recordings or str(settings.data / "recordings"))

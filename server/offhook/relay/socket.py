@@ -58,6 +58,8 @@ _BROKEN = (1011, "The upstream broke off.")
 _FAILED = (1011, "The session failed.")
 _GONE = (1001, "The caller has gone.")
 _BYE = (1000, "")
+# So uvicorn closes every WebSocket when it ends (RFC 6455's registry: service restart).
+_RESTARTS = 1012
 
 
 class RealtimeSocket:
@@ -281,6 +283,8 @@ class _Exchange:
             return "limit"
         if self._why is not None:
             return "refused"
+        if self._left and self._left[0] == _RESTARTS:
+            return "server"
         return "caller" if self._left is not None or end == "hung_up" else "lost"
 
     def _note(self, text: str) -> None:

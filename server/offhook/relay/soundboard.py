@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from offhook.relay.cues import Cue, To
 
     Side = Literal["caller", "model"]
+
+_log = logging.getLogger(__name__)
 
 START = "offhook.sound.start"
 STOP = "offhook.sound.stop"
@@ -48,7 +51,7 @@ class Soundboard:
         self._legs[side] = leg
         for cue in self._cues.values():
             if cue.when in ("connected", "always") and side in _sides(cue.to):
-                self._start(cue, (side,))
+                self._start_by_itself(cue, (side,))
 
     def close(self) -> None:
         """Begin nothing any more; the legs end what they play."""
@@ -115,7 +118,14 @@ class Soundboard:
         self._timer = None
         for cue in cues:
             if all(side in self._legs for side in _sides(cue.to)):
-                self._start(cue, _sides(cue.to))
+                self._start_by_itself(cue, _sides(cue.to))
+
+    def _start_by_itself(self, cue: Cue, sides: tuple[Side, ...]) -> None:
+        try:
+            self._start(cue, sides)
+        except InvalidRequest as error:
+            # Nobody has asked: the call goes on without it.
+            _log.warning("the sound %r is not played: %s", cue.name, error)
 
     def _start(self, cue: Cue, sides: tuple[Side, ...], **how: Any) -> Playback:
         if cue.playable is None:
@@ -141,7 +151,8 @@ class Soundboard:
         playback = Playback.of([self._legs[side].play(sound, **how) for side in sides])
         entry = (cue.name if cue else None, playback)
         self._playing.append(entry)
-        told = {"name": cue.name, "to": cue.to} if cue else None
+        to = "both" if len(sides) > 1 else sides[0]
+        told = {"name": cue.name, "to": to} if cue else None
         if told:
             self._tell({"type": "offhook.sound.started", **told})
         playback.then(partial(self._ended, entry, told))

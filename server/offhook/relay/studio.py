@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from offhook.archive.records import CallRecord, RecordingRecord
     from offhook.media.path import Tap
     from offhook.media.spool import Format
     from offhook.relay.calls import LiveCall
-    from offhook.relay.records import CallRecord, RecordingRecord
 
     # Lets a tap hear, until what is returned is called.
     Tapped = Callable[[Tap], Callable[[], None]]

@@ -88,7 +88,7 @@ class TeeCall:
         """The channel can carry events now."""
         self._open = True
         for event in self._untold:
-            self._tell(event)
+            self._send(event)
         self._untold.clear()
 
     def message(self, text: str | bytes) -> None:
@@ -120,6 +120,10 @@ class TeeCall:
             _log.info("call %s is not recorded: %s", self._call.record.id, error)
 
     def _tell(self, event: Event) -> None:
+        self._call.take(event)  # what else is told of the call goes its own way
+        self._send(event)
+
+    def _send(self, event: Event) -> None:
         if self._open:
             self._peer.send(serialise(event))
         else:

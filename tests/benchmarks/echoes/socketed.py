@@ -20,11 +20,11 @@ from signalling import serve  # type: ignore[import-not-found]  # beside this sc
 from websockets.asyncio.server import ServerConnection
 from websockets.asyncio.server import serve as serve_sockets
 
+from offhook.archive.records import CallRecord
 from offhook.media.factory import PeerFactory
 from offhook.relay.bridged import BridgedCall
 from offhook.relay.calls import Calls
 from offhook.relay.model_legs import socket_leg
-from offhook.relay.records import CallRecord
 from offhook.relay.routes import policy_for
 from offhook.upstream.openai import OpenAIUpstream
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from typing import Any
 
+from offhook.archive.records import CallRecord, RecordingRecord, StoredFile
 from offhook.protocol.entries import Entry
-from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
 
 _CALL = [field.name for field in fields(CallRecord)]
 _RECORDING = [field.name for field in fields(RecordingRecord)]

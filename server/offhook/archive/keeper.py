@@ -8,15 +8,15 @@ import time
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from offhook.archive.store import BEAT_SECONDS
 from offhook.errors import OffhookError
-from offhook.relay.store import BEAT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
-    from offhook.relay.recordings import Recordings
-    from offhook.relay.store import Store
-    from offhook.relay.writer import Writer
+    from offhook.archive.recordings import Recordings
+    from offhook.archive.store import Store
+    from offhook.archive.writer import Writer
 
 _log = logging.getLogger(__name__)
 

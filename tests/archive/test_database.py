@@ -8,9 +8,9 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import text
 
+from offhook.archive.database import opened
+from offhook.archive.tables import metadata
 from offhook.errors import ServerError, SettingsError
-from offhook.relay.database import opened
-from offhook.relay.tables import metadata
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from offhook.relay.words import split
+from offhook.archive.words import split
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from offhook.archive.keeper import Keeper
 from offhook.errors import NotFound
-from offhook.relay.keeper import Keeper
 from tests.recorded import CALL, DOWN, Kept, keeping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from offhook.relay.records import RecordingRecord
-    from offhook.relay.store import Store
+    from offhook.archive.records import RecordingRecord
+    from offhook.archive.store import Store
 
 pytestmark = pytest.mark.anyio
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import ColumnElement, Select, and_, false, select, tuple_
 
+from offhook.archive.tables import calls, words
+from offhook.archive.words import split
 from offhook.errors import InvalidRequest
-from offhook.relay.tables import calls, words
-from offhook.relay.words import split
 
 if TYPE_CHECKING:
-    from offhook.relay.records import CallQuery
+    from offhook.archive.records import CallQuery
 
 _MOST = 1000
 _SHORTEST = 3  # what may be the beginning of a word: one letter begins too many

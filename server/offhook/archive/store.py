@@ -23,20 +23,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from offhook.archive import queries, rows
+from offhook.archive.database import Database, opened
+from offhook.archive.records import CallRecord, Page, RecordingRecord
+from offhook.archive.tables import calls, entries, nodes, recordings, words
+from offhook.archive.words import split
 from offhook.errors import InvalidRequest, NotFound, ServerError
-from offhook.relay import queries, rows
-from offhook.relay.database import Database, opened
-from offhook.relay.records import CallRecord, Page, RecordingRecord
-from offhook.relay.tables import calls, entries, nodes, recordings, words
-from offhook.relay.words import split
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from offhook.archive.records import CallQuery
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallQuery
 
 BEAT_SECONDS = 10.0
 _LEASE_SECONDS = 3 * BEAT_SECONDS

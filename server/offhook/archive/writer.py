@@ -11,9 +11,9 @@ from offhook.errors import ServerError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from offhook.archive.records import CallRecord, RecordingRecord
+    from offhook.archive.store import Store
     from offhook.protocol.entries import Entry
-    from offhook.relay.records import CallRecord, RecordingRecord
-    from offhook.relay.store import Store
 
 T = TypeVar("T")
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from offhook.errors import InvalidRequest, NotFound
-from offhook.protocol.entries import Entry
-from offhook.relay.records import (
+from offhook.archive.records import (
     CallQuery,
     CallRecord,
     RecordingRecord,
     StoredFile,
 )
-from offhook.relay.store import BEAT_SECONDS, Store
+from offhook.archive.store import BEAT_SECONDS, Store
+from offhook.errors import InvalidRequest, NotFound
+from offhook.protocol.entries import Entry
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

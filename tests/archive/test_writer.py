@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, cast
 import aiosqlite
 import pytest
 
+from offhook.archive.records import CallRecord, RecordingRecord
+from offhook.archive.store import Store
+from offhook.archive.writer import Writer
 from offhook.errors import ServerError
 from offhook.protocol.entries import Entry
-from offhook.relay.records import CallRecord, RecordingRecord
-from offhook.relay.store import Store
-from offhook.relay.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -13,20 +13,20 @@ from typing import TYPE_CHECKING
 import av
 import pytest
 
+from offhook.archive.recordings import Recordings
+from offhook.archive.records import CallQuery, StoredFile
+from offhook.archive.storage import Storage
+from offhook.archive.store import BEAT_SECONDS
 from offhook.errors import InvalidRequest, NotFound, ServerError
 from offhook.media.mastering import master
 from offhook.protocol.entries import Entry
-from offhook.relay.recordings import Recordings
-from offhook.relay.records import CallQuery, StoredFile
-from offhook.relay.storage import Storage
-from offhook.relay.store import BEAT_SECONDS
 from tests.recorded import CALL, DOWN, KEEP_SECONDS, SOUND, Kept, keeping
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
-    from offhook.relay.store import Store
+    from offhook.archive.store import Store
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from offhook.archive.storage import Storage
 from offhook.errors import MissingExtra, ServerError, SettingsError
-from offhook.relay.storage import Storage
 from tests.extras import without
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_unknown_kinds_of_storage_are_refused() -> None:
 
 
 def test_without_the_extra_it_says_so() -> None:
-    line = "from offhook.relay.storage import Storage; Storage.at({!r})"
+    line = "from offhook.archive.storage import Storage; Storage.at({!r})"
     name = MissingExtra.__name__
     said = without("fsspec.core")(line.format("kept"))
     assert name in said

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+from offhook.archive import rows
+from offhook.archive.records import CallRecord, RecordingRecord, StoredFile
 from offhook.protocol.entries import Entry
-from offhook.relay import rows
-from offhook.relay.records import CallRecord, RecordingRecord, StoredFile
 
 
 def test_a_row_is_read_as_it_was_written() -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from offhook.relay.records import (
+from offhook.archive.records import (
     CallRecord,
     RecordingRecord,
     StoredFile,

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy.dialects import sqlite
 
+from offhook.archive.queries import cursor, listed
+from offhook.archive.records import CallQuery
 from offhook.errors import InvalidRequest
-from offhook.relay.queries import cursor, listed
-from offhook.relay.records import CallQuery
 
 if TYPE_CHECKING:
-    from offhook.relay.records import Sort
+    from offhook.archive.records import Sort
 
 ROW = SimpleNamespace(began=100.25, seconds=7.5, number=3)
 

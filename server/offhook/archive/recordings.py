@@ -17,17 +17,17 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
+from offhook.archive.records import RecordingRecord, StoredFile, recording_id
 from offhook.errors import InvalidRequest, NotFound, OffhookError
-from offhook.relay.records import RecordingRecord, StoredFile, recording_id
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
     from pathlib import Path
 
-    from offhook.relay.records import CallRecord
-    from offhook.relay.storage import Storage
-    from offhook.relay.store import Store
-    from offhook.relay.writer import Writer
+    from offhook.archive.records import CallRecord
+    from offhook.archive.storage import Storage
+    from offhook.archive.store import Store
+    from offhook.archive.writer import Writer
 
 _log = logging.getLogger(__name__)
 
