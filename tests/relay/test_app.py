@@ -9,10 +9,10 @@ import pytest
 from fastapi import FastAPI
 from websockets.asyncio.client import connect
 
+from offhook.archive.records import CallQuery
+from offhook.archive.store import Store
 from offhook.errors import NotFound, SettingsError, UpstreamError
 from offhook.relay.app import create_app
-from offhook.relay.records import CallQuery
-from offhook.relay.store import Store
 from offhook.settings import Settings
 from offhook.upstream.base import Answer
 from offhook.upstream.openai import OpenAIUpstream

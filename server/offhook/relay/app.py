@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from offhook.agent import RealtimeAgent
+    from offhook.archive.records import CallRecord
     from offhook.relay.bridged import Hook
     from offhook.relay.observers import Observer
     from offhook.relay.operators import Check
-    from offhook.relay.records import CallRecord
     from offhook.transports.base import RealtimeTransportLayer
     from offhook.upstream.base import Upstream
 
