@@ -77,6 +77,7 @@ async def test_of_a_call_at_an_upstream_there_is_a_transcript(local_url: str) ->
     await asyncio.wait_for(recording, 20)
     folder = Path("mine") / caller_id
     assert said[-1] == f"recorded: {folder}\n"
+    assert {file.stat().st_mode & 0o777 for file in folder.iterdir()} == {0o600}
     lines = (folder / "transcript.txt").read_text("utf-8")
     assert "you: What is seven times eight?\n" in lines
     timeline = json.loads((folder / "timeline.json").read_text("utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -87,9 +88,17 @@ async def _transcribe(call_id: str, settings: RecordSettings, write: Write) -> N
 
 def _save(folder: Path, journal: Journal) -> None:
     entries = [entry.as_json() for entry in journal.entries]
-    (folder / "timeline.json").write_text(json.dumps(entries, indent=1), "utf-8")
-    lines = "".join(map(_line, journal.entries))
-    (folder / "transcript.txt").write_text(lines, "utf-8")
+    for name, text in (
+        ("timeline.json", json.dumps(entries, indent=1)),
+        ("transcript.txt", "".join(map(_line, journal.entries))),
+    ):
+        with open(folder / name, "w", encoding="utf-8", opener=_private) as file:
+            file.write(text)
+
+
+def _private(path: str, flags: int) -> int:
+    """Open for the owner only, as recordings are."""
+    return os.open(path, flags, 0o600)
 
 
 def _line(entry: Entry) -> str:
@@ -163,6 +172,6 @@ async def _download(client: httpx.AsyncClient, url: str, path: Path) -> None:
                 f"{path.name} cannot be had: the relay answered {answer.status_code}.",
                 code="upstream_failed",
             )
-        with await asyncio.to_thread(path.open, "wb") as file:
+        with await asyncio.to_thread(open, path, "wb", opener=_private) as file:
             async for piece in answer.aiter_bytes():
                 await asyncio.to_thread(file.write, piece)

@@ -282,13 +282,44 @@ async def test_a_recording_that_the_store_never_heard_of_is_finished(
     local.write(folder)
     await local.recordings.recover(time.time())
     assert local.masters.mastered == 0  # its process may be about to tell
-    for path in folder.iterdir():
-        os.utime(path, (0, 0))
     (local.data / "spool/other").mkdir()
-    await local.recordings.recover(time.time())  # tells the store
-    await local.recordings.recover(time.time())
+    later = time.time() + 100
+    await local.recordings.recover(later)  # tells the store
+    await local.recordings.recover(later)
     assert await heard(local, folder.name) == SOUND
     assert (await local.recordings.find(folder.name)).call == "rtc_1"
+
+
+async def test_what_nobody_can_tell_the_call_of_is_deleted_in_time(local: Kept) -> None:
+    empty, torn = (local.data / "spool" / f"rec_{n * 32}" for n in "01")
+    empty.mkdir(parents=True)
+    local.write(torn)
+    (torn / "recording.json").write_text("{")
+    await local.recordings.recover(time.time() + KEEP_SECONDS - 10)
+    assert empty.exists()
+    assert torn.exists()
+    await local.recordings.recover(time.time() + KEEP_SECONDS + 10)
+    assert local.names() == []
+    assert local.masters.mastered == 0
+
+
+async def test_one_is_mastered_at_a_time(local: Kept) -> None:
+    now, most = 0, 0
+
+    async def master(folder: Path, progress: object) -> tuple[float, list[Path]]:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0)
+        now -= 1
+        return 1.0, [folder / "call.opus"]
+
+    async with keeping(local.data, master=master) as kept:
+        made = [kept.recordings.begin(CALL, 100.0) for _ in range(3)]
+        for _, folder in made:
+            kept.write(folder)
+        await asyncio.gather(*(kept.recordings.finish(record) for record, _ in made))
+    assert most == 1
 
 
 async def test_what_another_machine_deleted_is_not_made_again(local: Kept) -> None:

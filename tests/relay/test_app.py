@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import json
 import logging
 from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from websockets.asyncio.client import connect
 
+from offhook.archive.records import CallQuery
+from offhook.archive.store import Store
 from offhook.errors import NotFound, SettingsError, UpstreamError
 from offhook.relay.app import create_app
 from offhook.settings import Settings
@@ -199,6 +203,32 @@ async def test_a_store_that_is_down_ends_no_call(
         error_of(await relay.client.get("/calls.json"), 503, "store_unavailable")
     told = [r.getMessage() for r in caplog.records if "calls go on" in r.getMessage()]
     assert len(told) == len(set(told))
+
+
+async def test_a_consent_that_cannot_be_taken_back_keeps_no_words(
+    local_url: str,
+) -> None:
+    item = {"type": "message", "role": "user", "content": []}
+    said = {**item, "content": [{"type": "input_text", "text": "My secret."}]}
+    settings = Settings.load(upstream=local_url, api_key="sk-any")
+    agents = {"asks": {"record": "consent"}, "never": {}}
+    async with (
+        serving(create_app(settings, agents=agents)) as url,
+        httpx.AsyncClient(base_url=url, trust_env=False) as client,
+    ):
+        for agent in agents:
+            body = {"agent": agent, "consent": {"recording": True}}
+            minted = await client.post("/v1/realtime/client_secrets", json=body)
+            key = {"Authorization": f"Bearer {minted.json()['value']}"}
+            at = f"{url.replace('http', 'ws', 1)}/v1/realtime"
+            async with connect(at, additional_headers=key, proxy=None) as socket:
+                event = {"type": "conversation.item.create", "item": said}
+                await socket.send(json.dumps(event))
+                while "conversation.item.done" not in str(await socket.recv()):
+                    pass
+    async with Store.open("sqlite:///offhook-data/calls.db") as store:
+        found = await store.find(CallQuery(text="secret"))
+    assert [call.agent for call in found.calls] == ["never"]
 
 
 async def test_without_the_extra_calls_are_not_kept() -> None:

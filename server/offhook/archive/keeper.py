@@ -60,7 +60,7 @@ class Keeper:
             repeated = [
                 tasks.create_task(self._repeat(what, work))
                 for what, work in (
-                    ("beat", self.beat),
+                    ("beats", self.beat),
                     ("deletions", self._recordings.expire),
                     ("recordings", self._recordings.recover),
                 )

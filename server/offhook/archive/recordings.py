@@ -95,6 +95,8 @@ class Recordings:
         self._here: set[str] = set()  # that this process makes or finishes
         self._tried: dict[str, float] = {}  # when it last failed here
         self._scrubbed = True
+        # Mastering takes a whole core: one at a time.
+        self._turn = asyncio.Lock()
 
     async def find(self, recording_id: str) -> RecordingRecord:
         """Return what is known of a recording.
@@ -156,7 +158,8 @@ class Recordings:
         record = replace(record, state="mastering", progress=0.0, error=None)
         self._writer.recorded(record)
         folder = self._spool / record.id
-        seconds, files = await self._master(folder, progress)
+        async with self._turn:
+            seconds, files = await self._master(folder, progress)
         await self._storage.put(record.id, files)
         stored = {
             file.name: StoredFile(file.stat().st_size, MEDIA_TYPES[file.suffix])
@@ -209,16 +212,19 @@ class Recordings:
 
     async def _adopt(self, folder: Path, now: float) -> None:
         """See to what the store does not know: it was deleted, or never told."""
-        if (folder / _KNOWN).exists():
+        written = await asyncio.to_thread(_written, folder)
+        if (folder / _KNOWN).exists() or written < now - self._keep_seconds:
             await self._unspool(folder.name)
-        elif record := await asyncio.to_thread(_untold, folder, now):
+        elif written > now - _UNTOLD_SECONDS:
+            pass  # its process may live, and be about to tell
+        elif record := await asyncio.to_thread(_untold, folder):
             expires = record.began + self._keep_seconds
             await (await self._store()).adopt(replace(record, expires=expires))
 
     def _spooled(self) -> list[Path]:
         if not self._spool.is_dir():
             return []
-        return sorted(path for path in self._spool.iterdir() if path.is_dir())
+        return sorted(path for path in self._spool.glob("rec_*") if path.is_dir())
 
     # Deleting
 
@@ -314,17 +320,17 @@ class Recordings:
         self._scrubbed = await store.scrub()
 
 
-def _untold(folder: Path, now: float) -> RecordingRecord | None:
+def _written(folder: Path) -> float:
+    """When something in a folder was written last."""
+    return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+
+
+def _untold(folder: Path) -> RecordingRecord | None:
     """Read what a recorder wrote of a recording that the store has never heard of.
 
-    Its process died while the store was down. One that lives may be about to tell.
+    Its process died while the store was down.
     """
     try:
-        if not folder.name.startswith("rec_") or (
-            now - max(path.stat().st_mtime for path in folder.iterdir())
-            < _UNTOLD_SECONDS
-        ):
-            return None
         value = json.loads((folder / "recording.json").read_bytes())
         return RecordingRecord(folder.name, str(value["call"]["id"]), value["began"])
     except (OSError, ValueError, TypeError, KeyError):

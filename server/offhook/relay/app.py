@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
     from offhook.agent import RealtimeAgent
+    from offhook.archive.records import CallRecord
     from offhook.relay.bridged import Hook
     from offhook.relay.observers import Observer
     from offhook.relay.operators import Check
@@ -186,10 +187,14 @@ def _writer(settings: Settings, agents: Agents) -> Writer | None:
         _log.info("calls are not kept: run pip install 'offhook[store]' to have them")
         return None
     asked = {name for name in recorded if agents.find(name).record != "always"}
-    # What is not to be recorded, or not yet, is not to be read either.
-    return Writer(
-        lambda call: call.consent is False or (call.agent in asked and not call.consent)
-    )
+
+    def hushed(call: CallRecord) -> bool:
+        # What is not to be recorded, or not yet, is not to be read either. Over a
+        # WebSocket nothing is recorded, and no consent could be taken back.
+        agreed = call.consent and call.path != "websocket"
+        return call.consent is False or (call.agent in asked and not agreed)
+
+    return Writer(hushed)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

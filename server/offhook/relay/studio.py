@@ -76,8 +76,6 @@ class Studio:
         self._formats = formats
         self._disk = Disk()
         self._stack = AsyncExitStack()
-        # Mastering takes a whole core: one at a time.
-        self._turn = asyncio.Lock()
         self._finishing: set[asyncio.Task[None]] = set()
         self._deleting: set[asyncio.Task[None]] = set()
 
@@ -145,8 +143,7 @@ class Studio:
                 self._start(self._deleting, self._abandon(record, why))
 
     async def _finish(self, record: RecordingRecord) -> None:
-        async with self._turn:
-            await self._kept.finish(record)
+        await self._kept.finish(record)
 
     async def _discard(
         self, record: RecordingRecord, discarded: Callable[[], None]
