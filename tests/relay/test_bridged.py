@@ -15,8 +15,12 @@ from aiortc import AudioStreamTrack, RTCSessionDescription
 from offhook import OpenAIRealtimeWebSocket, RealtimeAgent, Sound
 from offhook.errors import SettingsError, UpstreamError
 from offhook.local import serving as local_serving
+from offhook.media.factory import PeerFactory
 from offhook.protocol import transport_events as told
+from offhook.protocol.policy import Policy
 from offhook.relay.app import create_app
+from offhook.relay.bridged import BridgedCall
+from offhook.relay.model_legs import own_leg
 from offhook.settings import LocalSettings, Settings
 from tests.caller import Caller, calling, offer
 from tests.media.opus import decoded, loudness, tone
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from offhook.protocol.rtp import Packet
-    from offhook.relay.bridged import BridgedCall
     from offhook.speech import Engines
 
     Speak = Callable[[str], Awaitable[bytes]]
@@ -344,6 +347,17 @@ async def test_so_does_one_that_takes_no_events(local_url: str) -> None:
         assert "canary" not in str(caller.events)
         assert "broke" in caller.events[-1]["error"]["message"]
         assert (await witness.end()).reason == "failed"
+
+
+async def test_what_is_no_transport_takes_no_place() -> None:
+    nothing: Any = object()
+    policy = Policy(fixed=True)
+    async with PeerFactory(waiting=1) as peers:
+        with pytest.raises(AttributeError):
+            BridgedCall(own_leg(nothing, {}), policy, {}, peers, seconds=1)
+        leg = own_leg(Parrot(), {})
+        call = BridgedCall(leg, policy, {}, peers, seconds=1)
+        await call.hang_up()
 
 
 async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:

@@ -110,13 +110,14 @@ class BridgedCall:
             plays=not self._passes,
             narrated=None if leg.speaks_realtime else session,
         )
-        # What passes follows no other packets of ours (RFC 3711 §3.3.2).
-        self._peer = peers.make(self, None)
         self._board = Soundboard(cues or {}, self._tell)
         self._near = asyncio.Event()  # set when the caller's audio is up
         self._open = asyncio.Event()
         self._ended = asyncio.Event()
         self._listen()
+        # Last, as it takes one of the places of callers who are about to connect. What
+        # passes follows no other packets of ours (RFC 3711 §3.3.2).
+        self._peer = peers.make(self, None)
 
     async def answer(self, offer: str) -> str:
         """Return the SDP answer.
