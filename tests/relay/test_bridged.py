@@ -230,6 +230,20 @@ async def test_a_call_has_an_end(local_url: str) -> None:
             await caller.closed()
 
 
+async def test_so_has_that_whose_model_never_comes(local_url: str) -> None:
+    class Lazy(Parrot):
+        async def connect(self, **_: Any) -> None:
+            await asyncio.Event().wait()
+
+    settings = Settings.load(upstream=local_url, session_seconds=0.2)
+    options = {"settings": settings, "transport": lambda agent: Lazy()}
+    async with relaying(local_url, **options) as relay:
+        url, key = f"{relay.url}/v1", await relay.grant()
+        async with calling(url, key=key, greeting="error") as caller:
+            assert caller.events[-1]["error"]["code"] == "session_expired"
+            await caller.closed()
+
+
 async def test_so_has_that_of_a_caller_who_opens_no_channel(local_url: str) -> None:
     settings = Settings.load(upstream=local_url, session_seconds=0.2)
     caller = Caller(channel=False)

@@ -216,8 +216,12 @@ class BridgedCall:
         # is still to connect; who never does costs nothing.
         await self._peer.reached()
         try:
-            await self._leg.connect()
-            await self._converse(live)
+            conversation = self._converse(live)
+            end = await first(left=conversation, late=after(self._seconds))
+            if end == "late":
+                self._left = "limit"
+                message = "The call has reached its longest duration."
+                self._fail(message, "session_expired")
         except Exception as error:
             self._left = "failed"
             known = isinstance(error, OffhookError)
@@ -234,14 +238,13 @@ class BridgedCall:
         await self._peer.drain()
 
     async def _converse(self, live: LiveCall) -> None:
+        """Return when the model has left."""
+        await self._leg.connect()
         self._bridge.connected()
         self._act()
         async with AsyncExitStack() as stack:
             await self._couple(stack, live)
-            end = await first(left=self._ended.wait(), late=after(self._seconds))
-        if end == "late":
-            self._left = "limit"
-            self._fail("The call has reached its longest duration.", "session_expired")
+            await self._ended.wait()
 
     async def _couple(self, stack: AsyncExitStack, live: LiveCall) -> None:
         """Let the audio of both sides pass, once both are there."""
