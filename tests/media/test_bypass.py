@@ -8,8 +8,10 @@ import pytest
 from aioice import ice
 from aiortc.rtcdtlstransport import State
 
+from offhook.audio import opus
 from offhook.media.bypass import Unsaid, opus_payload_type
 from tests.media.legs import far_end
+from tests.media.opus import encoded, tone
 
 if TYPE_CHECKING:
     from offhook.protocol.rtp import Packet
@@ -75,3 +77,19 @@ async def test_a_way_that_is_gone_takes_packets_in_vain() -> None:
         path.send(bytes(50), 0, 0.0)
         await transceiver.receiver.transport.transport.stop()
         path.send(bytes(50), 0, 0.0)
+
+
+async def test_who_speaks_faster_than_time_goes_by_is_not_heard_so() -> None:
+    heard: list[Packet] = []
+    last = encoded(tone(440, 0.1))[0]
+    long = bytes([last[0] | 3, 6]) + bytes(30)  # six frames of 20 ms
+    assert opus.duration(long) == 6 * 960
+    async with far_end() as (far, path):
+        path.open(lambda packet, now: heard.append(packet))
+        async with asyncio.timeout(10):
+            while (await path.statistics()).dropped < 20:
+                far.say(long)
+                await asyncio.sleep(0)  # lets it arrive
+        received = (await path.statistics()).packets_received
+    assert 9 < len(heard) * 0.12 < 12
+    assert received == len(heard) + 20

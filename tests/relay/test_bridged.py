@@ -23,6 +23,7 @@ from tests.media.opus import decoded, loudness, tone
 from tests.recordings import events, kept, spooled, track
 from tests.relays import Relay, serving
 from tests.testing.test_conformance import Parrot
+from tests.witness import Witness
 from tests.words import plain
 
 if TYPE_CHECKING:
@@ -323,7 +324,23 @@ async def test_a_model_that_takes_no_audio_ends_the_call(
 
     async with bridged(local_url, transport=lambda agent: Deaf()) as (_, caller):
         await caller.closed()
-    assert "is given up: deaf" in caplog.text
+        assert "broke" in caller.events[-1]["error"]["message"]
+    assert caplog.text.count("is given up: deaf") == 1
+
+
+async def test_so_does_one_that_takes_no_events(local_url: str) -> None:
+    class Mute(Parrot):
+        def send_message(self, *_: Any, **__: Any) -> None:
+            raise ValueError("canary")
+
+    witness = Witness()
+    options = {"transport": lambda agent: Mute(), "observers": [witness]}
+    async with bridged(local_url, **options) as (_, caller):
+        caller.send("conversation.item.create", item=SEVEN)
+        await caller.closed()
+        assert "canary" not in str(caller.events)
+        assert "broke" in caller.events[-1]["error"]["message"]
+        assert (await witness.end()).reason == "failed"
 
 
 async def test_a_hook_that_fails_leaves_the_call_as_it_is(local_url: str) -> None:

@@ -39,19 +39,6 @@ def test_a_call_belongs_to_its_grant_until_it_ends() -> None:
     assert [*calls] == []
 
 
-def test_the_oldest_call_makes_room() -> None:
-    calls = Calls(limit=2)
-    first, *_ = [
-        calls.begin(record(f"rtc_{number}"), "grant", hang_up) for number in "123"
-    ]
-    with pytest.raises(NotFound):
-        calls.find("rtc_1", "grant")
-    calls.find("rtc_2", "grant")
-    calls.find("rtc_3", "grant")
-    calls.end(first, "caller")
-    assert first.record.reason == "caller"
-
-
 async def test_a_call_is_told_from_its_beginning_to_its_end() -> None:
     witness = Witness()
     calls = Calls([witness])

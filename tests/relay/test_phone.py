@@ -483,6 +483,37 @@ async def test_a_call_that_cannot_be_answered_is_hung_up(
     assert "call CA1 failed: LookupError" in caplog.text
 
 
+async def test_a_telephone_call_has_one_of_the_relays_places() -> None:
+    relay = create_app(Settings.load(store="none", max_calls=1))
+    options = {"api_key": "a", "relay": relay}
+    async with desk() as at, office(at.answer, **options) as place:
+        async with place.called(), place.called() as second:
+            await got(second.socket.wait_closed())
+            assert second.socket.close_code == 1008
+            client = await got(at.client)
+        while client.status != "disconnected":
+            await got(upcoming(client, "disconnected"))
+        assert len(at.calls) == 1
+
+
+async def test_a_session_that_fails_at_its_end_leaves_no_call_behind() -> None:
+    class Stubborn:
+        async def connect(self, **_: Any) -> None:
+            raise LookupError
+
+        def on(self, *_: Any) -> None:
+            """Tell nothing."""
+
+        async def close(self) -> None:
+            raise LookupError
+
+    witness = Witness()
+    relay = create_app(Settings.load(store="none"), observers=[witness])
+    async with office(lambda _: Stubborn(), relay=relay) as place, place.called():
+        assert (await witness.end()).reason == "failed"
+    assert relay.state.relay.limits.held == 0
+
+
 @pytest.mark.parametrize(
     "options", [{"auth_token": ""}, {"auth_token": " "}, {"public_url": "example.com"}]
 )

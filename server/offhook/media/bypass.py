@@ -18,7 +18,9 @@ from aiortc.rtcdtlstransport import State
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket, is_rtcp
 
+from offhook.audio import opus
 from offhook.errors import InvalidRequest, ServerError
+from offhook.media.bucket import Bucket
 from offhook.media.path import Statistics
 from offhook.media.private import ice_of
 from offhook.protocol.rtp import CLOCK_RATE, FRAME, parse
@@ -36,6 +38,10 @@ _LONGEST = 1500
 _LONGEST_SENT = _LONGEST - 144
 # A source is remembered for the whole call, by libsrtp, too.
 _MOST_SOURCES = 8
+# Nobody speaks faster than time goes by: what does would cost the model's money, and
+# the processor's time where it is decoded. Seconds in a second, and at once, as after
+# a stall of the network.
+_PACE, _AT_ONCE = 1.25, 10.0
 
 
 class Unsaid(MediaStreamTrack):
@@ -87,6 +93,7 @@ class RtpPath:
         self.transceiver = transceiver
         self.payload_type = payload_type
         self._dropped = 0  # datagrams that were no packets that can be passed on
+        self._pace = Bucket(_PACE * CLOCK_RATE, _AT_ONCE * CLOCK_RATE)
         self._sender: Any = transceiver.sender
         self.ssrc: int = self._sender._ssrc
         self._dtls: Any = transceiver.receiver.transport
@@ -180,7 +187,11 @@ class RtpPath:
         statistics.add(packet)
         if statistics.packets_received == 1:
             self._reported[packet.ssrc] = statistics
-        self._hear(packet, time.monotonic())
+        now = time.monotonic()
+        if not self._pace.take(now, opus.duration(packet.payload) or FRAME):
+            self._dropped += 1
+            return
+        self._hear(packet, now)
 
     def send(self, data: bytes, timestamp: int, now: float) -> None:
         """See PacketPath; one that is too long for SRTP is not sent."""

@@ -87,7 +87,8 @@ class SourceFilter:
             return "unknown"
         if media and len(data) > _MAX_SRTP:
             return "oversized"
-        if not self.has_proved(socket, source):
+        # Looked up here first: each packet of speech comes this way.
+        if (socket, source) not in self._proved and not self.has_proved(socket, source):
             return "stranger"
         if private.waiting(self._connection) >= _MAX_WAITING:
             return "backlog"

@@ -126,7 +126,10 @@ class Leg:
 
     def _said(self, packet: rtp.Packet, now: float) -> None:
         for tap in self._said_taps:
-            self._tell(tap, packet, now)
+            try:
+                tap(packet, now)
+            except Exception:
+                self._fail(tap)
 
     def _pass_on(self, packet: rtp.Packet, now: float) -> None:
         data = self._stream.follow(packet, now)
@@ -140,14 +143,14 @@ class Leg:
         self.path.send(data, self._stream.timestamp, now)
         if self._heard_taps and (packet := rtp.parse(data)):
             for tap in self._heard_taps:
-                self._tell(tap, packet, now)
+                try:
+                    tap(packet, now)
+                except Exception:
+                    self._fail(tap)
 
-    def _tell(self, tap: Tap, packet: rtp.Packet, now: float) -> None:
-        try:
-            tap(packet, now)
-        except Exception:
-            _log.exception("a tap failed: it hears no more of this leg")
-            self._untap(tap)
+    def _fail(self, tap: Tap) -> None:
+        _log.exception("a tap failed: it hears no more of this leg")
+        self._untap(tap)
 
     def _untap(self, tap: Tap) -> None:
         self._said_taps = tuple(t for t in self._said_taps if t != tap)

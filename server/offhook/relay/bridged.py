@@ -359,13 +359,20 @@ class BridgedCall:
                     self._leg.transport.send_event(action.event)
                 else:
                     _ask(self._leg.transport, action.event)
-        except OffhookError as error:
+        except Exception as error:  # a transport of the user's own raises anything
             self._give_up(error)
         self._board.wait(self._near.is_set() and self._bridge.waits)
 
     def _give_up(self, error: Exception) -> None:
-        _log.warning("call %s is given up: %s", self.call_id, error)
+        if self._ended.is_set():
+            return
+        known = isinstance(error, OffhookError)
+        _log.warning(
+            "call %s is given up: %s", self.call_id, error, exc_info=not known
+        )
+        self._left = "failed"
         self._ended.set()
+        self._fail("The connection to the model broke: call again.")
 
 
 def _ask(transport: RealtimeTransportLayer, event: Event) -> None:

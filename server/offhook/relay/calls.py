@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_LIMIT = 10_000
 # Who hears or speaks is connected.
 _OF_AUDIO = ("input_audio_buffer.", "output_audio_buffer.", "response.")
 
@@ -192,21 +191,16 @@ class LiveCall:
 
 
 class Calls:
-    """The live calls.
+    """The live calls, each of which has a place (see `limits`).
 
-    Each is known by its grant, so that only its caller can hang it up. When there are
-    too many the oldest is not found any more; it goes on.
+    Each is known by its grant, so that only its caller can hang it up.
 
     Args:
         observers: Are told of every call.
-        limit: How many calls are known.
     """
 
-    def __init__(
-        self, observers: Iterable[Observer] = (), *, limit: int = _LIMIT
-    ) -> None:
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self._observers = Observers(observers)
-        self._limit = limit
         self._calls: dict[str, LiveCall] = {}
 
     def __iter__(self) -> Iterator[LiveCall]:
@@ -221,8 +215,6 @@ class Calls:
         ended: Callable[[], None] | None = None,
     ) -> LiveCall:
         """Know a call from now on; `ended` is called once, when it has ended."""
-        if len(self._calls) >= self._limit:
-            del self._calls[next(iter(self._calls))]
         call = LiveCall(record, grant_id, hang_up, self._observers, ended)
         self._calls[record.id] = call
         call.begin()

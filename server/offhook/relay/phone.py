@@ -240,11 +240,15 @@ class _Line:
             async with asyncio.timeout(_START_SECONDS):
                 started, texts = await _begun(wire)
             call, socket = self._taken(websocket, started, texts)
+            leave = self._relay.limits.take(None) if self._relay else _nothing
         except (OffhookError, TimeoutError) as error:
             _log.info("refused a stream: %s", _why(error))
             await wire.close(1008, "This stream is not expected.")
         else:
-            await self._serve(call, socket)
+            try:
+                await self._serve(call, socket)
+            finally:
+                leave()
 
     def _admitted(
         self, connection: HTTPConnection, fields: Sequence[tuple[str, str]]
@@ -301,11 +305,13 @@ class _Line:
                     exc_info=None if known else error,
                 )
         finally:
-            if session:
-                await session.close()
-            await socket.close()
-            if live and self._relay:
-                self._relay.calls.end(live, "caller")
+            try:
+                if session:
+                    await session.close()
+                await socket.close()
+            finally:
+                if live and self._relay:
+                    self._relay.calls.end(live, "caller")
             seconds = time.monotonic() - began
             _log.info("telephone call %s has ended: %.0f s", call.call_sid, seconds)
 
@@ -319,6 +325,10 @@ class _Line:
         live = self._relay.calls.begin(record, "", socket.close)
         live.connected()
         return live
+
+
+def _nothing() -> None:
+    """Give back no place: without a relay there are none."""
 
 
 async def _begun(wire: Wire) -> tuple[Started, list[str]]:
