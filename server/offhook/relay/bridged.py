@@ -367,9 +367,7 @@ class BridgedCall:
         if self._ended.is_set():
             return
         known = isinstance(error, OffhookError)
-        _log.warning(
-            "call %s is given up: %s", self.call_id, error, exc_info=not known
-        )
+        _log.warning("call %s is given up: %s", self.call_id, error, exc_info=not known)
         self._left = "failed"
         self._ended.set()
         self._fail("The connection to the model broke: call again.")
