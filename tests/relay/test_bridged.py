@@ -334,7 +334,7 @@ async def test_so_does_one_that_takes_no_events(local_url: str) -> None:
             raise ValueError("canary")
 
     witness = Witness()
-    options = {"transport": lambda agent: Mute(), "observers": [witness]}
+    options: dict[str, Any] = {"transport": lambda _: Mute(), "observers": [witness]}
     async with bridged(local_url, **options) as (_, caller):
         caller.send("conversation.item.create", item=SEVEN)
         await caller.closed()
