@@ -190,6 +190,32 @@ async def test_it_leaves_nothing_while_the_store_is_down(
         await recordings.find(record.id)
 
 
+async def test_what_waited_for_the_store_waits_no_longer(local: Kept) -> None:
+    down = True
+
+    async def store() -> Store:
+        if down:
+            raise DOWN
+        return local.store
+
+    recordings = Recordings(
+        store,
+        local.writer,
+        Storage.at(str(local.data / "recordings")),
+        local.data / "spool",
+        local.masters,
+        KEEP_SECONDS,
+    )
+    record, folder = recordings.begin(CALL, 100.0)
+    local.write(folder)
+    assert (await recordings.finish(record)).state == "failed"
+
+    down = False
+    await local.writer.flush(local.store)
+    await recordings.recover(time.time())
+    assert (await recordings.find(record.id)).state == "ready"
+
+
 async def test_a_full_disk_is_told_once_and_the_recording_waits(
     local: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -145,7 +145,9 @@ class Recordings:
             record = replace(record, state="failed", error=message or str(error))
             if record.id not in self._tried:
                 _log.error("Recording %s waits: %s", record.id, record.error)
-            self._tried[record.id] = time.monotonic()
+            if getattr(error, "code", None) != "store_unavailable":
+                # Whoever tries again asks the store first, so that may be soon.
+                self._tried[record.id] = time.monotonic()
             self._writer.recorded(record)
         finally:
             self._here.discard(record.id)
