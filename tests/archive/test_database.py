@@ -11,6 +11,7 @@ from sqlalchemy import text
 from offhook.archive.database import opened
 from offhook.archive.tables import metadata
 from offhook.errors import ServerError, SettingsError
+from tests.extras import without
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,3 +118,10 @@ async def test_the_log_is_emptied_when_nobody_reads(tmp_path: Path) -> None:
         assert await database.scrub()
         assert log.stat().st_size == 0
         assert b"xyzzy" not in file.read_bytes()
+
+
+def test_a_driver_that_is_not_installed_is_named() -> None:
+    run = without("aiosqlite", "import asyncio", "from offhook.archive import database")
+    said = run("asyncio.run(database.opened('sqlite://').__aenter__())")
+    assert "aiosqlite is not installed" in said
+    assert "offhook[store]" in said

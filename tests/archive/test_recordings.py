@@ -190,6 +190,32 @@ async def test_it_leaves_nothing_while_the_store_is_down(
         await recordings.find(record.id)
 
 
+async def test_what_waited_for_the_store_waits_no_longer(local: Kept) -> None:
+    down = True
+
+    async def store() -> Store:
+        if down:
+            raise DOWN
+        return local.store
+
+    recordings = Recordings(
+        store,
+        local.writer,
+        Storage.at(str(local.data / "recordings")),
+        local.data / "spool",
+        local.masters,
+        KEEP_SECONDS,
+    )
+    record, folder = recordings.begin(CALL, 100.0)
+    local.write(folder)
+    assert (await recordings.finish(record)).state == "failed"
+
+    down = False
+    await local.writer.flush(local.store)
+    await recordings.recover(time.time())
+    assert (await recordings.find(record.id)).state == "ready"
+
+
 async def test_a_full_disk_is_told_once_and_the_recording_waits(
     local: Kept, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -288,6 +314,40 @@ async def test_a_recording_that_the_store_never_heard_of_is_finished(
     await local.recordings.recover(later)
     assert await heard(local, folder.name) == SOUND
     assert (await local.recordings.find(folder.name)).call == "rtc_1"
+
+
+async def test_what_is_finished_again_is_not_deleted_meanwhile(local: Kept) -> None:
+    local.masters.fails = OSError(errno.ENOSPC, "full")
+    record = await local.record()
+    at_work, go_on = asyncio.Event(), asyncio.Event()
+
+    async def master(folder: Path, progress: object) -> tuple[float, list[Path]]:
+        at_work.set()
+        await go_on.wait()
+        return 1.0, [folder / "call.opus"]
+
+    async with keeping(local.data, master=master) as another:
+        finishing = asyncio.create_task(another.recordings.recover(time.time()))
+        await at_work.wait()
+        with pytest.raises(InvalidRequest):
+            await local.recordings.delete(record.id)
+        go_on.set()
+        await finishing
+        await another.writer.flush(another.store)
+    assert await heard(local, record.id) == SOUND
+    await local.recordings.delete(record.id)
+    assert local.names() == []
+
+
+async def test_two_who_delete_leave_nothing(local: Kept) -> None:
+    for _ in range(20):
+        record = await local.record()
+        for number in range(50):
+            local.write(local.data / "spool" / record.id / f"{number}")
+        deleting = (local.recordings.delete(record.id) for _ in range(2))
+        for said in await asyncio.gather(*deleting, return_exceptions=True):
+            assert said is None or isinstance(said, NotFound)
+        assert local.names() == []
 
 
 async def test_what_nobody_can_tell_the_call_of_is_deleted_in_time(local: Kept) -> None:

@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from offhook.archive.records import RecordingRecord
 from offhook.protocol.entries import Entry
-from offhook.relay.studio import Sides
+from offhook.relay.studio import Sides, Studio
 from tests.media.calls import until
+from tests.recorded import DOWN
 from tests.recordings import events
 from tests.studios import staged
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from offhook.archive.records import CallRecord
     from offhook.media.path import Tap
 
 pytestmark = pytest.mark.anyio
@@ -63,16 +66,54 @@ async def test_events_of_the_call_are_noted(tmp_path: Path) -> None:
         stage.call.take({"type": "response.done", "response": {}})
 
 
+class Down:
+    """Keeps recordings, and cannot delete them now."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def begin(self, call: CallRecord, now: float) -> tuple[RecordingRecord, Path]:
+        return RecordingRecord("rec_1", call.id, now), self._folder / "rec_1"
+
+    async def finish(self, record: RecordingRecord) -> RecordingRecord:
+        return record
+
+    async def discard(self, record: RecordingRecord) -> None:
+        raise DOWN
+
+    async def abandon(self, record: RecordingRecord, why: str) -> None:
+        pass
+
+
+async def test_what_cannot_be_deleted_now_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[bool] = []
+    async with staged(tmp_path) as stage:
+        sides = Sides(Side().tap, Side().tap)
+        async with (
+            Studio(Down(tmp_path / "spool")) as studio,
+            studio.recording(
+                stage.call, sides, unwanted=lambda: True, discarded=told.append
+            ),
+        ):
+            pass
+    assert told == [False]
+    assert "It is down." in caplog.text
+
+
 async def test_what_is_unwanted_leaves_nothing(tmp_path: Path) -> None:
-    gone = asyncio.Event()
+    told: list[bool] = []
     async with staged(tmp_path) as stage:
         sides = Sides(Side().tap, Side().tap)
         async with stage.studio.recording(
-            stage.call, sides, unwanted=lambda: True, discarded=gone.set
+            stage.call,
+            sides,
+            unwanted=lambda: True,
+            discarded=told.append,
         ):
             assert stage.spooled
-        async with asyncio.timeout(5):
-            await gone.wait()
+        await until(lambda: told == [True])
         assert stage.spooled == stage.kept == []
         assert await stage.records() == []
 
@@ -120,17 +161,19 @@ async def test_and_are_deleted_with_a_consent_that_is_withdrawn(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "spool").write_text("no folder")
-    gone = asyncio.Event()
+    told: list[bool] = []
     async with staged(tmp_path) as stage:
         sides = Sides(Side().tap, Side().tap)
         stage.writer.told(stage.call.record, Entry("turn", "caller", 0, 1, "Hello."))
         await stage.writer.flush(stage.store)
         assert await stage.store.entries("rtc_1")
         async with stage.studio.recording(
-            stage.call, sides, unwanted=lambda: True, discarded=gone.set
+            stage.call,
+            sides,
+            unwanted=lambda: True,
+            discarded=told.append,
         ):
             pass
-        async with asyncio.timeout(5):
-            await gone.wait()
+        await until(lambda: told == [True])
         assert await stage.store.entries("rtc_1") == []
         assert await stage.records() == []

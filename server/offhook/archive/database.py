@@ -19,7 +19,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from offhook.errors import ServerError, SettingsError, redact
+from offhook.errors import MissingExtra, ServerError, SettingsError, redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -118,11 +118,15 @@ async def opened(url: str) -> AsyncIterator[Database]:
 
     Raises:
         SettingsError: The URL is of no database that can be used.
+        MissingExtra: Its driver is not installed.
         ServerError: It cannot be reached.
     """
     with _reached():
         address = _address(url)
-    engine = create_async_engine(address, pool_pre_ping=True)
+    try:
+        engine = create_async_engine(address, pool_pre_ping=True)
+    except ModuleNotFoundError as error:
+        raise MissingExtra("store", str(error.name)) from None
     if engine.dialect.name == "sqlite":
         event.listen(engine.sync_engine, "connect", _prepare)
         event.listen(engine.sync_engine, "begin", _begin)

@@ -145,7 +145,9 @@ class Recordings:
             record = replace(record, state="failed", error=message or str(error))
             if record.id not in self._tried:
                 _log.error("Recording %s waits: %s", record.id, record.error)
-            self._tried[record.id] = time.monotonic()
+            if getattr(error, "code", None) != "store_unavailable":
+                # Whoever tries again asks the store first, so that may be soon.
+                self._tried[record.id] = time.monotonic()
             self._writer.recorded(record)
         finally:
             self._here.discard(record.id)
@@ -171,7 +173,7 @@ class Recordings:
         self._writer.recorded(record)
         # It leaves the spool only when both know of it: the storage and the store.
         await self._writer.flush(await self._store())
-        await asyncio.to_thread(shutil.rmtree, folder)
+        await self._unspool(record.id)
         self._tried.pop(record.id, None)
         return record
 
@@ -255,9 +257,8 @@ class Recordings:
         """
         store = await self._store()
         record = await store.recording(recording_id)
-        if record.state in ("recording", "mastering") and not await store.claim(
-            recording_id
-        ):
+        over = record.state in ("ready", "deleted")
+        if not over and not await store.claim(recording_id):
             raise InvalidRequest(
                 "The recording is still being made: end its call, or wait.",
                 code="recording_is_live",
@@ -312,12 +313,17 @@ class Recordings:
         await self._scrub(store)
 
     async def _unspool(self, recording_id: str) -> None:
-        folder = self._spool / recording_id
-        if folder.exists():
-            await asyncio.to_thread(shutil.rmtree, folder)
+        await asyncio.to_thread(_remove, self._spool / recording_id)
 
     async def _scrub(self, store: Store) -> None:
         self._scrubbed = await store.scrub()
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, whoever else does so at the same time."""
+    while folder.exists():
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
 
 
 def _written(folder: Path) -> float:

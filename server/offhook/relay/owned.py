@@ -37,6 +37,7 @@ class Owned(Generic[T]):
     def __init__(self, opens: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._opens = opens
         self._owners: dict[asyncio.AbstractEventLoop, _Owner[T]] = {}
+        self._told: str | None = None  # the failure that the log has told of
 
     async def get(self) -> T:
         """Give it, opened by whoever asks first; the others wait for it.
@@ -54,13 +55,11 @@ class Owned(Generic[T]):
         return await asyncio.shield(owner.ready)
 
     def start(self) -> None:
-        """Open it, if it is not open, for whoever asks later."""
+        """Open it for whoever asks later; the log tells if that fails."""
         owner = self._owners.get(asyncio.get_running_loop())
         if owner is None or owner.task.done():
             ready = self._start(asyncio.get_running_loop()).ready
-            ready.add_done_callback(
-                lambda ready: ready.cancelled() or ready.exception()
-            )
+            ready.add_done_callback(self._tell)
 
     async def aclose(self) -> None:
         """Close what is open in this event loop; it may be opened again."""
@@ -68,6 +67,12 @@ class Owned(Generic[T]):
         if owner is not None:
             owner.task.cancel()
             await asyncio.wait([owner.task])
+
+    def _tell(self, ready: asyncio.Future[T]) -> None:
+        error = None if ready.cancelled() else ready.exception()
+        if error and str(error) != self._told:  # each once
+            _log.error("%s", error)
+        self._told = str(error) if error else None
 
     def _start(self, loop: asyncio.AbstractEventLoop) -> _Owner[T]:
         for old in [old for old in self._owners if old.is_closed()]:

@@ -96,9 +96,9 @@ class CallRecording:
             while self._consent.recorded and not unwanted():
                 await self._change()
 
-    def _discarded(self, begun: list[str]) -> None:
+    def _discarded(self, begun: list[str], deleted: bool) -> None:
         for recording_id in begun:
-            self._tell(stopped(recording_id, deleted=True))
+            self._tell(stopped(recording_id, deleted=deleted))
 
     async def _change(self) -> None:
         self._changed.clear()

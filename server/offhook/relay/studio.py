@@ -97,7 +97,7 @@ class Studio:
         sides: Sides,
         *,
         unwanted: Callable[[], bool] = lambda: False,
-        discarded: Callable[[], None] = lambda: None,
+        discarded: Callable[[bool], None] = lambda _: None,
     ) -> AsyncIterator[RecordingRecord | None]:
         """Record a call; whatever ends this, what was made is kept, or deleted.
 
@@ -108,7 +108,7 @@ class Studio:
             sides: Its audio.
             unwanted: Asked in the end whether it is to be deleted, with all that was
                 said in the call.
-            discarded: Called when nothing is left of it, then.
+            discarded: Called then, with whether nothing is left of it, yet.
         """
         record, folder = self._kept.begin(call.record, time.time())
         recorder = Recorder(
@@ -146,11 +146,15 @@ class Studio:
         await self._kept.finish(record)
 
     async def _discard(
-        self, record: RecordingRecord, discarded: Callable[[], None]
+        self, record: RecordingRecord, discarded: Callable[[bool], None]
     ) -> None:
-        await self._written()
-        await self._kept.discard(record)
-        discarded()
+        deleted = False
+        try:
+            await self._written()
+            await self._kept.discard(record)
+            deleted = True
+        finally:
+            discarded(deleted)
 
     async def _abandon(self, record: RecordingRecord, why: str) -> None:
         await self._written()
