@@ -115,13 +115,21 @@ export class Line {
     const { Tee } = await import("./offhook-tee.js"); // few calls need it
     const [other] = this.remoteStream?.getAudioTracks() ?? [];
     const tracks = this.#track && other ? [this.#track, other] : [];
-    const url = new URL(`v1/offhook/calls/${this.callId}/recording`, this.#base);
-    const tee = new Tee({ url, headers: this.#authorization, tracks, fetch, PeerConnection, ...observer });
+    const tee = new Tee({ url: this.#teeUrl, headers: this.#authorization, tracks, fetch, PeerConnection, ...observer });
     const { signal } = this.#controller;
     signal.addEventListener("abort", () => tee.close());
     if (signal.aborted) tee.close();
     else tee.open();
     return tee;
+  }
+
+  /** Takes the consent back where the tee has broken. */
+  withdraw() {
+    this.#tell("DELETE", this.#teeUrl);
+  }
+
+  get #teeUrl() {
+    return new URL(`v1/offhook/calls/${this.callId}/recording`, this.#base);
   }
 
   /** @param {CallError} [reason] */
@@ -301,13 +309,20 @@ export class Line {
     return response;
   }
 
-  /** Tells the relay, even while the page goes away. It notices by itself too, only later. */
   #hangUp() {
     // An upstream's own hang-up wants the server's key: in key mode it must notice by itself.
-    if (!this.callId || this.#calls.origin !== this.#base.origin) return;
+    if (this.callId && this.#calls.origin === this.#base.origin)
+      this.#tell("POST", new URL(`${this.#calls}/${this.callId}/hangup`));
+  }
+
+  /**
+   * Tells the relay, even while the page goes away. It notices by itself too, only later.
+   * @param {string} method
+   * @param {URL} url
+   */
+  #tell(method, url) {
     const { fetch = globalThis.fetch } = this.#options;
-    const url = new URL(`${this.#calls}/${this.callId}/hangup`);
-    fetch(url, { method: "POST", headers: this.#authorization, keepalive: true }).catch(() => {});
+    fetch(url, { method, headers: this.#authorization, keepalive: true }).catch(() => {});
   }
 
   /**

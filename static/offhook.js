@@ -152,7 +152,8 @@ export class Call extends EventTarget {
     const event = { type: `offhook.recording.${allowed ? "consent" : "withdraw"}` };
     if (!this.#line?.teed) return this.sendEvent(event);
     if (allowed) this.#openTee(this.#line);
-    this.#tee?.then((tee) => tee.send(event));
+    if (this.#tee) this.#tee.then((tee) => tee.send(event));
+    else this.#line.withdraw();
   }
 
   /** Stops the answer: what is being made, and what is still to be heard. */

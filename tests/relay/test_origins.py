@@ -71,7 +71,7 @@ async def test_the_official_browser_client_passes_its_preflight(
         )
     assert allowed.status_code == 204
     assert allowed.headers["access-control-allow-origin"] == SITE
-    assert allowed.headers["access-control-allow-methods"] == "POST"
+    assert allowed.headers["access-control-allow-methods"] == "POST, DELETE"
     names = allowed.headers["access-control-allow-headers"].split(", ")
     assert names == [
         "authorization",

@@ -48,6 +48,12 @@ async def relaying(
         yield Relay(url, client)
 
 
+async def hang_up(relay: Relay, key: str, call_id: str) -> None:
+    path = f"/v1/realtime/calls/{call_id}/hangup"
+    headers = {"Authorization": f"Bearer {key}"}
+    assert (await relay.client.post(path, headers=headers)).is_success
+
+
 async def teed(relay: Relay, key: str, call_id: str, sdp: str) -> httpx.Response:
     return await relay.client.post(
         f"/v1/offhook/calls/{call_id}/recording",
@@ -90,12 +96,13 @@ async def test_what_both_sides_say_is_recorded_and_the_call_goes_on(
             page.microphone.say(await speak("What is seven times eight?"))
             page.model.say(await speak("It is sunny in Paris."))
             await until(lambda: not (page.microphone.pcm or page.model.pcm))
-        folder = await kept()
-        assert folder.name == started["recording_id"]
-        # The recorder has gone, and nobody in the call has noticed.
+        # The page's way to the recorder is gone, and nobody in the call has noticed.
         caller.send("conversation.item.create", item=SAID)
         caller.send("response.create")
         await caller.until("output_audio_buffer.started")
+        await hang_up(relay, key, caller.call_id)
+        folder = await kept()
+    assert folder.name == started["recording_id"]
     for name, words in (("caller", "seven times eight"), ("model", "sunny in paris")):
         said = (await engines.recognise(track(folder, name))).lower()
         assert words in said, (name, said)
@@ -131,13 +138,33 @@ async def test_a_call_that_has_to_be_recorded_ends_without_consent(
         await until(lambda: not spooled())
 
 
+async def test_who_has_no_tee_any_more_can_still_take_consent_back(
+    local_url: str,
+) -> None:
+    witness = Witness()
+    async with called(local_url, "consent", YES, witness) as (relay, key, caller):
+        path = f"/v1/offhook/calls/{caller.call_id}/recording"
+        mine = {"Authorization": f"Bearer {key}"}
+        theirs = {"Authorization": f"Bearer {await relay.grant()}"}
+        early = await relay.client.delete(path, headers=mine)
+        error_of(early, 409, "not_recorded")
+        async with teeing(relay, key, caller.call_id) as page:
+            await page.until("offhook.recording.started")
+        refused = await relay.client.delete(path, headers=theirs)
+        error_of(refused, 404, "call_id_not_found")
+        assert spooled()
+        assert (await relay.client.delete(path, headers=mine)).status_code == 204
+        await until(lambda: not spooled())
+        await until(lambda: bool(witness.marks("offhook.recording.stopped")))
+        await hang_up(relay, key, caller.call_id)
+        assert (await witness.end()).consent is False
+
+
 async def test_the_recording_ends_with_the_call(local_url: str) -> None:
     async with called(local_url, "always") as (relay, key, caller):
         async with teeing(relay, key, caller.call_id) as page:
             await page.until("offhook.recording.started")
-            path = f"/v1/realtime/calls/{caller.call_id}/hangup"
-            headers = {"Authorization": f"Bearer {key}"}
-            assert (await relay.client.post(path, headers=headers)).is_success
+            await hang_up(relay, key, caller.call_id)
             await kept()
 
 

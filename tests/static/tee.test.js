@@ -120,6 +120,11 @@ for (const [name, die] of [
     assert.deepEqual(scene.problems, ["recording_failed"]);
     assert.equal(scene.call.recording, false);
     assert.equal(scene.call.state, "connected");
+    // What was recorded until then can be taken back all the same.
+    scene.call.allowRecording(false);
+    const { method, path } = scene.requests.at(-1);
+    assert.equal(method, "DELETE");
+    assert.match(path, /v1\/offhook\/calls\/rtc_7\/recording$/);
   });
 
 test("a recorder that never connects is given up", async (t) => {

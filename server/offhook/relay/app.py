@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+_TEE = "/v1/offhook/calls/{call_id}/recording"
+
 
 def create_app(
     settings: Settings | None = None,
@@ -136,7 +138,8 @@ def _routes(page: Page, metrics: Metrics) -> list[BaseRoute]:
         *recording_routes(),
         Mount("/static", Static(directory=folder("static"))),
         Route("/v1/offhook/agent", routes.about),
-        Route("/v1/offhook/calls/{call_id}/recording", routes.record, methods=["POST"]),
+        Route(_TEE, routes.record, methods=["POST"]),
+        Route(_TEE, routes.withdraw, methods=["DELETE"]),
         Route(f"{api}/client_secrets", routes.mint, methods=["POST"]),
         Route(f"{api}/calls", routes.call, methods=["POST"]),
         Route(f"{api}/calls/{{call_id}}/hangup", routes.hang_up, methods=["POST"]),

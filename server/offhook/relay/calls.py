@@ -47,6 +47,7 @@ class LiveCall:
         hung_up: Set when this side has hung up.
         over: Set when it has ended.
         teed: Whether its page sends both sides to be recorded.
+        withdraw: Takes the consent to that back, where it is.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class LiveCall:
         self.hung_up = asyncio.Event()
         self.over = asyncio.Event()
         self.teed = False
+        self.withdraw: Callable[[], None] | None = None
         self._listeners: tuple[Callable[[Event], None], ...] = ()
         self._session: Event | None = None  # the last that told of it
         self._grant_id = grant_id

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _PREFLIGHT = {
-    "Access-Control-Allow-Methods": "POST",
+    "Access-Control-Allow-Methods": "POST, DELETE",
     "Access-Control-Allow-Headers": (
         "authorization, content-type, x-openai-agents-sdk, openai-safety-identifier"
     ),

@@ -187,6 +187,22 @@ async def record(request: Request) -> Response:
     return Response(answer, 201, _PRIVATE, "application/sdp")
 
 
+async def withdraw(request: Request) -> Response:
+    """`DELETE /v1/offhook/calls/{call_id}/recording`: it is not to be recorded.
+
+    This is for a page whose tee has broken; the others say it over theirs.
+    """
+    relay = _relay(request)
+    grant = relay.grants.identify(bearer(request), request.headers.get("origin"))
+    live = relay.calls.find(request.path_params["call_id"], grant.id)
+    if live.withdraw is None:
+        raise InvalidRequest(
+            "This call is not recorded by a tee.", code="not_recorded", status=409
+        )
+    live.withdraw()
+    return Response(status_code=204, headers=_PRIVATE)
+
+
 async def about(request: Request) -> Response:
     """`GET /v1/offhook/agent`: what a page has to know before it calls."""
     agent = _relay(request).agents.find(request.query_params.get("agent"))

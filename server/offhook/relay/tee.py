@@ -14,7 +14,7 @@ from offhook.errors import InvalidRequest, OffhookError
 from offhook.events import new_id, serialise
 from offhook.http.race import after, first
 from offhook.media.tee import LINES, Tee
-from offhook.protocol.consent import own_event
+from offhook.protocol.consent import WITHDRAW, own_event
 from offhook.relay.recording import CallRecording
 from offhook.relay.studio import Sides
 from offhook.tasks import beside
@@ -70,17 +70,22 @@ class TeeCall:
         return await self._peer.answer(offer)
 
     async def run(self) -> None:
-        """Record until the page or the call has left, or time is up."""
+        """Record until the call is over.
+
+        Where the page has left before, silence is: until the end of the call its caller
+        may take the consent back, and then nothing of it is kept.
+        """
+        self._call.withdraw = self._withdraw
         async with AsyncExitStack() as stack:
             beside(stack, self._recording.run())
-            await stack.enter_async_context(self._peer)
-            await first(
-                page=self._peer.run(),
-                heard=self._hear(),
+            end = await first(
+                page=self._hold(),
                 over=self._call.over.wait(),
                 refused=self._refused.wait(),
                 late=after(self._seconds),
             )
+            if end == "page":
+                await first(over=self._call.over.wait(), refused=self._refused.wait())
         if self._refused.is_set():
             await self._call.hang_up("consent")
 
@@ -104,8 +109,18 @@ class TeeCall:
         if self._consent.over:
             self._refused.set()
 
+    def _withdraw(self) -> None:
+        self._recording.take({"type": WITHDRAW})
+        if self._consent.over:
+            self._refused.set()
+
     def audio(self, pcm: bytes) -> None:
         """Nothing is decoded here."""
+
+    async def _hold(self) -> None:
+        """Return when the page has left."""
+        async with self._peer:
+            await first(page=self._peer.run(), heard=self._hear())
 
     async def _hear(self) -> None:
         """Let the recording have the audio, once the page is there."""
