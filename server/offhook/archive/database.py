@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import event, text
+from sqlalchemy import create_engine, event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -18,13 +21,14 @@ from sqlalchemy.exc import (
     TimeoutError,
 )
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
 
 from offhook.errors import MissingExtra, ServerError, SettingsError, redact
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Engine
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _DRIVERS = {
@@ -35,6 +39,9 @@ _DRIVERS = {
 
 # Held while the tables are made: any number will do that nobody else takes.
 _MIGRATING = 0x0FF_400C
+_ONE_AT_A_TIME = threading.Lock()
+_ATTEMPTS = 20
+_PAUSE_SECONDS = 0.25
 
 _BUSY_MS = 5000
 _PRAGMAS = (
@@ -127,17 +134,11 @@ async def opened(url: str) -> AsyncIterator[Database]:
         engine = create_async_engine(address, pool_pre_ping=True)
     except ModuleNotFoundError as error:
         raise MissingExtra("store", str(error.name)) from None
-    if engine.dialect.name == "sqlite":
-        event.listen(engine.sync_engine, "connect", _prepare)
-        event.listen(engine.sync_engine, "begin", _begin)
+    _listen(engine.sync_engine)
     try:
-        database = Database(engine)
-        async with database.writing() as connection:
-            if not database.is_sqlite:  # which lets one write at a time anyway
-                lock = text("SELECT pg_advisory_xact_lock(:key)")
-                await connection.execute(lock, {"key": _MIGRATING})
-            await connection.run_sync(_migrate)
-        yield database
+        with _reached():
+            await asyncio.to_thread(_bring_up, address)
+        yield Database(engine)
     finally:
         await engine.dispose()
 
@@ -162,6 +163,12 @@ def _address(url: str) -> URL:
     return address.set(drivername=driver)
 
 
+def _listen(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare)
+        event.listen(engine, "begin", _begin)
+
+
 def _prepare(connection: Any, record: object) -> None:
     # The driver would begin transactions by a logic of its own, and not for DDL.
     connection.isolation_level = None
@@ -177,9 +184,33 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def _bring_up(address: URL) -> None:
+    """Bring the tables to the newest shape, by a connection of its own."""
+    if address.get_backend_name() == "sqlite":
+        address = address.set(drivername="sqlite")
+    engine = create_engine(address, poolclass=NullPool)
+    _listen(engine)
+    # What Alembic works on is global to the process.
+    with _ONE_AT_A_TIME:
+        for attempt in range(_ATTEMPTS):
+            try:
+                with engine.connect() as connection:
+                    _migrate(connection.execution_options(offhook_writes=True))
+                return
+            except OperationalError as error:
+                # SQLite does not wait where several processes begin its log.
+                if "locked" not in str(error.orig) or attempt == _ATTEMPTS - 1:
+                    raise
+            time.sleep(_PAUSE_SECONDS)
+
+
 def _migrate(connection: Connection) -> None:
     config = Config()
     folder = Path(__file__).parent / "migrations"
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    with connection.begin():
+        if connection.dialect.name != "sqlite":  # which lets one write at a time anyway
+            lock = text("SELECT pg_advisory_xact_lock(:key)")
+            connection.execute(lock, {"key": _MIGRATING})
+        command.upgrade(config, "head")
