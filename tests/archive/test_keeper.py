@@ -96,7 +96,7 @@ async def test_it_finishes_what_was_left_and_deletes_what_is_over(
 
     async with asyncio.timeout(10), opening.keeper().running():
         # Nobody is told when it is done.
-        while [await state(kept, r) for r in (old, record)] != [  # noqa: ASYNC110
+        while [await state(kept, r) for r in (old, record)] != [  # noqa: ASYNC110  # see above
             "none",
             "ready",
         ]:
@@ -124,9 +124,9 @@ async def test_a_folder_that_nobody_may_write_to_ends_nothing(
         (folder / "known").symlink_to(folder / "no" / "where")
         await dead.writer.flush(dead.store)
     async with asyncio.timeout(10), opening.keeper().running():
-        while "recordings wait" not in caplog.text:  # noqa: ASYNC110
+        while "recordings wait" not in caplog.text:  # noqa: ASYNC110  # a log tells nobody
             await asyncio.sleep(0.01)
         kept.writer.began(replace(call, id="rtc_3"))
-        while kept.writer.waits:  # noqa: ASYNC110
+        while kept.writer.waits:  # noqa: ASYNC110  # see above
             await asyncio.sleep(0.01)
     assert (await kept.store.call("rtc_3")).id == "rtc_3"

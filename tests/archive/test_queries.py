@@ -33,7 +33,7 @@ def test_a_cursor_is_for_its_own_sort(sort: Sort) -> None:
     listed(CallQuery(sort=sort, cursor=given))
     for other in {"newest", "oldest", "longest"} - {sort}:
         with pytest.raises(InvalidRequest, match="cursor"):
-            listed(CallQuery(sort=other, cursor=given))  # type: ignore[arg-type]
+            listed(CallQuery(sort=other, cursor=given))  # type: ignore[arg-type]  # any query
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1001])

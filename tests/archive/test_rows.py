@@ -27,5 +27,5 @@ def test_what_goes_on_is_its_nodes() -> None:
     call = CallRecord("rtc_1", "support", "phone", 100.0)
     assert rows.of_call(call, "node_1")["node"] == "node_1"
     for state, node in (("recording", "n"), ("mastering", "n"), ("failed", None)):
-        recording = RecordingRecord("rec_1", "rtc_1", 100.0, state)  # type: ignore[arg-type]
+        recording = RecordingRecord("rec_1", "rtc_1", 100.0, state)  # type: ignore[arg-type]  # any text
         assert rows.of_recording(recording, "n")["node"] == node

@@ -16,7 +16,7 @@ async def test_work_is_done_in_order_by_a_thread() -> None:
     done: list[int] = []
     async with Disk() as disk:
         for number in range(3):
-            assert disk.post(lambda number=number: done.append(number), 10)  # type: ignore[misc]
+            assert disk.post(lambda number=number: done.append(number), 10)  # type: ignore[misc]  # a default
         thread = await disk.run(threading.current_thread)
         assert done == [0, 1, 2]
     assert thread is not threading.current_thread()

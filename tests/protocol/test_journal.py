@@ -187,7 +187,7 @@ def broken(draw: st.DrawFn) -> Event:
         inner = part[key]
         if not isinstance(inner, dict) or not inner or draw(st.booleans()):
             part[key] = draw(JSON)
-            return event  # type: ignore[no-any-return]
+            return event  # type: ignore[no-any-return]  # any JSON
         part[key] = part = dict(inner)
 
 

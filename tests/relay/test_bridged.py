@@ -591,7 +591,7 @@ async def test_call_after_call_leaves_nothing(leg: str, local_url: str) -> None:
             await call()
         async with asyncio.timeout(10):
             # aiortc ends its tasks in its own time.
-            while any(n > b for n, b in zip(left(), before, strict=True)):  # noqa: ASYNC110
+            while any(n > b for n, b in zip(left(), before, strict=True)):  # noqa: ASYNC110  # likewise
                 await asyncio.sleep(0.05)
 
 

@@ -148,7 +148,7 @@ async def test_a_disk_that_takes_no_recording_is_told_and_words_are_kept(
             assert side.taps == []
         async with asyncio.timeout(5):
             # Nobody is told when it is done.
-            while (await stage.records())[0].state != "failed":  # noqa: ASYNC110
+            while (await stage.records())[0].state != "failed":  # noqa: ASYNC110  # nobody tells
                 await asyncio.sleep(0)
         [failed] = await stage.records()
         assert "cannot begin" in str(failed.error)

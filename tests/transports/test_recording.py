@@ -117,7 +117,7 @@ async def test_each_call_has_a_folder_and_one_that_fails_none(
 
 def test_a_folder_that_is_none_is_told() -> None:
     with pytest.raises(InvalidRequest, match="path of a folder"):
-        OpenAIRealtimeWebSocket(record=5)  # type: ignore[arg-type]
+        OpenAIRealtimeWebSocket(record=5)  # type: ignore[arg-type]  # a mistake
 
 
 def test_what_is_missing_is_named() -> None:

@@ -51,7 +51,7 @@ class Storage:
             MissingExtra: Its driver is not installed.
         """
         try:
-            from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+            from fsspec.core import url_to_fs  # type: ignore[import-untyped]  # has no types
         except ModuleNotFoundError as error:
             raise MissingExtra("store", str(error.name)) from None
         try:

@@ -18,7 +18,7 @@ from offhook.protocol.timeline import Timeline
 try:
     import fcntl
 except ImportError:  # not on Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl = None  # type: ignore[assignment]  # Windows has none
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

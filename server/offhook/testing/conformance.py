@@ -295,7 +295,7 @@ class TransportConformance:
         clock = asyncio.get_running_loop().time
         deadline = clock() + self.patience
         # What others leave behind tells nobody when it ends.
-        while left() and clock() < deadline:  # noqa: ASYNC110
+        while left() and clock() < deadline:  # noqa: ASYNC110  # see above
             await asyncio.sleep(0)
         assert not left()
 
