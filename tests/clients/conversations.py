@@ -128,7 +128,13 @@ async def running(
 
 
 class Conversations:
-    """What works with each model; its tests inherit it, and give the model."""
+    """What works with each model; its tests inherit it, and give the model.
+
+    Attributes:
+        waits: Whether tools that end almost together are sure to get one answer.
+    """
+
+    waits = True
 
     async def test_a_written_turn(self, make: Make) -> None:
         settings = {"modalities": ["text"], "tracing": None}
@@ -180,9 +186,11 @@ class Conversations:
         async with running(make(None)) as run:
             await run.session.send_message("What's the weather in Paris and in Rome?")
             await run.answers(2)
+            if not self.waits and said(run.events).count("sunny") < 2:
+                await run.answers(3)
         check(run.events)
         assert sorted(ASKED) == ["Paris", "Rome"]
-        assert said(run.events).count("sunny") == 2
+        assert said(run.events).count("sunny") >= 2
 
     @pytest.mark.parametrize("approve", [True, False])
     async def test_a_tool_that_needs_approval(self, make: Make, approve: bool) -> None:

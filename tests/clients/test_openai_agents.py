@@ -42,7 +42,9 @@ def made(
 
 
 class TestSdk(Conversations):
-    """The SDK as it is."""
+    """The SDK as it is, which asks for an answer as soon as each tool has ended."""
+
+    waits = False
 
     @pytest.fixture
     def make(self, local_url: str) -> Make:
